@@ -80,5 +80,6 @@ let package = Package(
         .product(name: "Configuration", package: "swift-configuration"),
       ],
       swiftSettings: strict),
+    .testTarget(name: "HouseRulesTests", swiftSettings: strict),
   ]
 )

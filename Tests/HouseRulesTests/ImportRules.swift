@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Import direction: each folder of Sources may see what is listed here, and nothing else.
+
+import Testing
+
+@Suite struct ImportRules {
+  /// Modules of the toolchain that decide nothing about the architecture.
+  static let standard: Set<String> = ["Foundation", "FoundationEssentials", "Synchronization"]
+  static let platform: Set<String> = [
+    "Dispatch", "Glibc", "Darwin", "Musl", "System", "SystemPackage",
+  ]
+  static let server: Set<String> = ["Logging", "Metrics", "ServiceLifecycle"]
+  static let nio: Set<String> = [
+    "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTPTypes", "NIOHTTPTypesHTTP1", "NIOFoundationCompat",
+    "NIOConcurrencyHelpers", "NIOTLS", "NIOSSL", "HTTPTypes",
+  ]
+
+  /// Target → modules that it may import besides the standard ones. A target that is not listed
+  /// has no place in the architecture yet: give it one here.
+  static let allowed: [String: Set<String>] = [
+    "Domain": ["Crypto"],
+    "Engine": server.union(["Domain", "Crypto"]),
+    "StoreSQLite": platform.union(["Domain", "Engine", "Logging", "GRDB", "GRDBSQLite", "Crypto"]),
+    "Agents": platform.union(server).union(nio)
+      .union(["Domain", "Engine", "AsyncHTTPClient", "Subprocess", "Crypto"]),
+    "Web": platform.union(server).union(nio)
+      .union(["Domain", "Engine", "Hummingbird", "HummingbirdCore", "Crypto"]),
+    "OrreryClient": platform.union(nio).union(["Domain", "AsyncHTTPClient", "Logging", "Crypto"]),
+  ]
+
+  /// The edge that wires everything may see everything.
+  static let unrestricted: Set<String> = ["CLI"]
+
+  @Test(arguments: SourceFile.sources)
+  func `imports point inwards`(file: SourceFile) throws {
+    let target = try #require(file.target, "\(file.path) lies in no target")
+    if Self.unrestricted.contains(target) { return }
+    let allowed = try #require(
+      Self.allowed[target], "Sources/\(target) has no entry in ImportRules.allowed")
+    let seen = BannedCalls.isDoor(file) ? allowed.union(Self.platform) : allowed
+    for (line, module) in file.imports
+    where !seen.contains(module) && !Self.standard.contains(module) {
+      Issue.record("\(file.path):\(line): \(target) must not import \(module)")
+    }
+  }
+}
