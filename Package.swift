@@ -27,6 +27,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(
       url: "https://github.com/apple/swift-configuration", from: "1.4.0",
       traits: ["JSON"]),
@@ -44,7 +45,13 @@ let package = Package(
   targets: [
     .target(name: "Domain", dependencies: [crypto], swiftSettings: strict),
     .target(
-      name: "Engine", dependencies: ["Domain", logging, metrics, lifecycle], swiftSettings: strict),
+      name: "Engine",
+      dependencies: [
+        "Domain", logging, metrics, lifecycle, crypto,
+        .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "HeapModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "StoreSQLite",
       dependencies: [

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real world: the system's clock, its random source and its timers.
-package import Domain
+import Domain
 
 #if canImport(Glibc)
   private import Glibc
