@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+# The parts of `make bench`: conditions, servers, scenarios, peers and the report.

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the requests of each mode and judges their answers.
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../native/fields.h"
+#include "load.h"
+
+static const char padding[] =
+    "Lorem ipsum dolor sit amet, consetetur sadipscing elitr, sed diam nonumy eirmod tempor "
+    "invidunt ut labore et dolore magna aliquyam erat, sed diam voluptua. At vero eos et accusam "
+    "et justo duo dolores et ea rebum. Stet clita kasd gubergren, no sea takimata sanctus est. "
+    "Lorem ipsum dolor sit amet, consetetur sadipscing elitr, sed diam nonumy eirmod tempor "
+    "invidunt ut labore et dolore magna aliquyam erat, sed diam voluptua.";
+
+static void write_task(const struct load *load, struct buffer *out, uint64_t due_ns) {
+  const struct options *options = &load->options;
+  int room = options->payload_bytes - 47;
+  int pad = room < 0 ? 0 : room > (int)sizeof padding - 1 ? (int)sizeof padding - 1 : room;
+  buffer_printf(out, "{\"type\":\"%s\",\"payload\":{\"submittedAtMicros\":%llu,\"pad\":\"%.*s\"}}",
+                options->type, (unsigned long long)due_ns / 1000u, pad,
+                padding);
+}
+
+static void write_operator_head(const struct load *load, struct buffer *out, const char *path,
+                                const char *type, size_t count) {
+  buffer_printf(out,
+                "POST %s HTTP/1.1\r\nhost: 127.0.0.1:%u\r\nauthorization: Bearer %s\r\n"
+                "content-type: %s\r\ncontent-length: %zu\r\n\r\n",
+                path, load->options.port, load->options.token, type, count);
+}
+
+static void write_submit(struct load *load, struct connection *connection) {
+  struct buffer *body = &load->lines;
+  buffer_clear(body);
+  write_task(load, body, connection->due_ns);
+  write_operator_head(load, &connection->out, "/api/tasks", "application/json",
+                      buffer_count(body));
+  buffer_append(&connection->out, buffer_head(body), buffer_count(body));
+}
+
+static void write_bulk(struct load *load, struct connection *connection) {
+  struct buffer *body = &load->lines;
+  if (buffer_count(body) == 0) {
+    for (int line = 0; line < load->options.lines; line++) {
+      write_task(load, body, connection->due_ns);
+      buffer_append(body, "\n", 1);
+    }
+  }
+  write_operator_head(load, &connection->out, "/api/tasks/bulk", "application/x-ndjson",
+                      buffer_count(body));
+  buffer_append(&connection->out, buffer_head(body), buffer_count(body));
+}
+
+static void write_signed(struct load *load, struct buffer *out, const char *path, const char *body,
+                         size_t count) {
+  char id[64], timestamp[24], signature[SIGNATURE_SIZE];
+  int id_count = snprintf(id, sizeof id, "msg_load_%d_%llu", (int)getpid(),
+                          (unsigned long long)++load->sequence);
+  int timestamp_count = snprintf(timestamp, sizeof timestamp, "%lld", (long long)time(NULL));
+  signer_sign(load->options.signer, id, (size_t)id_count, timestamp, (size_t)timestamp_count, body,
+              count, signature);
+  buffer_printf(out,
+                "POST %s HTTP/1.1\r\nhost: 127.0.0.1:%u\r\ncontent-type: application/json\r\n"
+                "content-length: %zu\r\nx-agent-id: %s\r\nwebhook-id: %s\r\n"
+                "webhook-timestamp: %s\r\nwebhook-signature: %s\r\n\r\n",
+                path, load->options.port, count, load->options.agent, id, timestamp, signature);
+  buffer_append(out, body, count);
+}
+
+static void write_lease(struct load *load, struct connection *connection) {
+  static const char body[] = "{\"max\":1,\"waitSeconds\":0}";
+  char path[MAX_TEXT + 32];
+  snprintf(path, sizeof path, "/api/agents/%s/lease", load->options.agent);
+  write_signed(load, &connection->out, path, body, sizeof body - 1);
+}
+
+static void write_settle(struct load *load, struct connection *connection) {
+  char body[768];
+  int count = snprintf(body, sizeof body,
+                       "{\"taskId\":\"%s\",\"attempt\":%lld,\"leaseToken\":\"%s\","
+                       "\"status\":\"success\",\"results\":{\"data\":{\"ok\":true}}}",
+                       connection->task, connection->attempt, connection->lease);
+  if (count < 0 || (size_t)count >= sizeof body) abort();
+  write_signed(load, &connection->out, "/api/agent-callback", body, (size_t)count);
+}
+
+void request_write(struct load *load, struct connection *connection) {
+  switch (load->options.mode) {
+    case SUBMIT: write_submit(load, connection); break;
+    case BULK: write_bulk(load, connection); break;
+    case LEASE:
+      if (connection->settling) write_settle(load, connection);
+      else write_lease(load, connection);
+      break;
+  }
+}
+
+void load_fault(struct load *load, const char *detail, size_t count) {
+  char *text = load->figures.first_error;
+  if (text[0]) return;
+  snprintf(text, sizeof load->figures.first_error, "%.*s", count > 400 ? 400 : (int)count, detail);
+  for (; *text; text++)
+    if (*text == '"' || *text == '\\') {
+      *text = '\'';
+    } else if ((unsigned char)*text < 32 || (unsigned char)*text > 126) {
+      *text = ' ';
+    }
+}
+
+static bool copy_text(char out[MAX_TEXT], struct field field) {
+  if (!field.text || field.count == 0 || field.count >= MAX_TEXT) return false;
+  memcpy(out, field.text, field.count);
+  out[field.count] = 0;
+  return true;
+}
+
+// How many strings the array of a bulk answer holds.
+static uint64_t count_ids(const struct message *answer) {
+  const char *cursor = memchr(answer->body, '[', answer->body_count);
+  const char *end = answer->body + answer->body_count;
+  uint64_t quotes = 0;
+  for (; cursor && cursor < end && *cursor != ']'; cursor++) quotes += *cursor == '"';
+  return quotes / 2;
+}
+
+static bool take_lease(struct load *load, struct connection *connection,
+                       const struct message *answer) {
+  struct field attempt = field_find(answer->body, answer->body_count, "attempt");
+  if (!attempt.text) {
+    load->figures.empty++;
+    return false;
+  }
+  connection->attempt = field_integer(answer->body, answer->body_count, "attempt", -1);
+  if (!copy_text(connection->task, field_find(answer->body, answer->body_count, "taskId")) ||
+      !copy_text(connection->lease, field_find(answer->body, answer->body_count, "leaseToken"))) {
+    load_fault(load, answer->body, answer->body_count);
+    load->figures.refused++;
+    return false;
+  }
+  load->figures.tasks++;
+  connection->settling = true;
+  return true;
+}
+
+bool answer_take(struct load *load, struct connection *connection, const struct message *answer,
+                 uint64_t now) {
+  struct figures *figures = &load->figures;
+  int wanted = load->options.mode == LEASE ? 200 : 201;
+  figures->requests++;
+  if (answer->status != wanted) {
+    figures->refused++;
+    load_fault(load, answer->start_line,
+               (size_t)(answer->body - answer->start_line) + answer->body_count);
+    connection->settling = false;
+    return false;
+  }
+  figures->accepted++;
+  figures->last_ns = now;
+  uint64_t took = now - connection->due_ns;
+  if (connection->settling) {
+    histogram_add(&figures->settle, took);
+    connection->settling = false;
+    return false;
+  }
+  histogram_add(&figures->latency, took);
+  if (load->options.mode == LEASE) return take_lease(load, connection, answer);
+  figures->tasks += load->options.mode == SUBMIT ? 1 : count_ids(answer);
+  return false;
+}
