@@ -7,6 +7,7 @@ import shutil
 from typing import Any
 
 from .figures import Sample
+from .load_tools import build_tools
 from .processes import BenchError, run_json
 from .scenarios import Bench
 
@@ -41,6 +42,7 @@ def engine(bench: Bench) -> list[Sample]:
 
 
 def c_limit(bench: Bench, batch: int, seconds: float) -> dict[str, Any]:
+    build_tools(bench.folder, "engine-limit")
     migrations = bench.root / "Sources" / "StoreSQLite" / "Migrations"
     command = [str(bench.folder / "engine-limit"), "--migrations", str(migrations)]
     command += ["--batch", str(batch), "--seconds", str(seconds)]

@@ -16,12 +16,13 @@ from .processes import BenchError, free_port, run_json, stop
 BENCHMARKS = Path(__file__).resolve().parent.parent
 
 
-def build_tools(folder: Path) -> None:
-    """Compiles the C tools into `folder`; the compiler's own words when it fails."""
-    command = ["make", "-s", "-C", str(BENCHMARKS), f"BUILD={folder}"]
+def build_tools(folder: Path, *names: str) -> None:
+    """Compiles C tools into `folder`; the compiler's own words when it fails."""
+    tools = [str(folder / name) for name in names]
+    command = ["make", "-s", "-C", str(BENCHMARKS), f"BUILD={folder}", *tools]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise BenchError(f"the load tools did not build: {done.stderr.strip()[-2000:]}")
+        raise BenchError(f"{', '.join(names)} did not build: {done.stderr.strip()[-2000:]}")
 
 
 class LoadGenerator:

@@ -33,6 +33,10 @@ class Report:
         measured = Measured(sample, fdatasync_ms, other_cores)
         self.measured.setdefault(sample.name, []).append(measured)
 
+    def hopeless(self, names: list[str]) -> bool:
+        """Whether none of these figures was ever measured, though it was tried."""
+        return all(name in self.failures and name not in self.measured for name in names)
+
     def median(self, name: str) -> float | None:
         samples = self.measured.get(name)
         return statistics.median(each.sample.value for each in samples) if samples else None
@@ -72,9 +76,11 @@ class Report:
         value = statistics.median(values)
         row: dict[str, Any] = {"name": name, "value": _rounded(value), "unit": figure.unit}
         row["conditions"] = self._conditions(samples, values)
+        if name in self.failures:
+            row["conditions"] = f"FAILED in a round: {self.failures[name]}; {row['conditions']}"
         if figure.target is not None:
             row["target"] = figure.target
-            row["met"] = figure.met(value)
+            row["met"] = figure.met(value) and name not in self.failures
         limits = [each.sample.limit for each in samples if each.sample.limit is not None]
         if limits:
             row["limit"] = _rounded(statistics.median(limits))
