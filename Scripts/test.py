@@ -151,6 +151,7 @@ def swift_stages(long):
 
 
 def python_stages():
+    check("openapi document", [PYTHON, "-m", "openapi_spec_validator", "API/openapi.json"])
     for name, folder in (("python sdk", "SDKs/python"), ("web agent", "Agents/web")):
         report = RESULTS / f"{folder.replace('/', '-')}.xml"
         tests(name, [PYTHON, "-m", "pytest", f"--junitxml={report}"], report, cwd=ROOT / folder)
