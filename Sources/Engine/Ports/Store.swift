@@ -43,7 +43,8 @@ package protocol Store: Sendable {
   func task(_ id: TaskID) async throws(StoreError) -> TaskRecord?
   /// The running attempt of a task, whoever holds it.
   func running(_ id: TaskID) async throws(StoreError) -> RunningTask?
-  /// What settled earlier attempts of a task, oldest first.
+  /// What ended each attempt of a task that is over, the one that ended the task included (it is kept
+  /// in the end's row), oldest first.
   func settledAttempts(_ id: TaskID) async throws(StoreError) -> [SettledAttempt]
   /// Newest first, without payloads and results; looks at `Limits.pageScan` rows at most.
   func list(_ query: TaskQuery) async throws(StoreError) -> TaskPage

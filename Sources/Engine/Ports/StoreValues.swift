@@ -103,6 +103,14 @@ package struct RunningTask: Sendable {
   package var endsAt: Timestamp { deadline.map { min($0, timeoutAt) } ?? timeoutAt }
 }
 
+extension RunningTask {
+  /// Whether a report that names these means this attempt; what it leaves out is not compared.
+  package func isMeant(byAttempt attempt: Int?, leaseToken: String?) -> Bool {
+    (attempt ?? self.attempt) == self.attempt
+      && (leaseToken.map { LeaseToken.matches($0, token) } ?? true)
+  }
+}
+
 /// A claim that was committed: the running task and what its agent needs besides.
 package struct ClaimedTask: Sendable {
   package var running: RunningTask

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agents: registering, changing, draining, removing them.
+package import Domain
+import Logging
+import Synchronization
+
+/// An agent as people see it.
+package struct AgentView: Sendable {
+  package var record: AgentRecord
+  package var state: AgentState
+  package var running: Int
+  /// Milliseconds, a recent mean.
+  package var latency: Double
+  package var lastSeen: Timestamp
+}
+
+extension Engine {
+  package func agents() -> [AgentView] {
+    let now = world.now()
+    return core.withLock { core in core.agentRecords.compactMap { core.view($0.id, now: now) } }
+  }
+
+  package func agent(_ id: AgentID) throws(ControlError) -> AgentView {
+    let view = core.withLock { $0.view(id, now: world.now()) }
+    guard let view else { throw Engine.noSuchAgent }
+    return view
+  }
+
+  static var noSuchAgent: ControlError {
+    ControlError(.notFound, "There is no agent with this id.")
+  }
+
+  /// Adds an agent and returns its new secret, which is shown this once.
+  package func register(_ record: AgentRecord) async throws(ControlError) -> AgentSecret {
+    let (isTaken, count) = core.withLock {
+      ($0.agent(record.id) != nil, $0.agentRecords.count)
+    }
+    guard !isTaken else {
+      throw ControlError(.conflict, "An agent with the id \(record.id) exists already.", path: "name")
+    }
+    guard count < limits.agents else {
+      throw ControlError(.limitReached, "There are \(count) agents; no more fit.")
+    }
+    try await check(record)
+    let secret = try newSecret()
+    try await save(record, secret: secret)
+    await probe(record)
+    return secret
+  }
+
+  /// A worker that starts by itself: under the name of an agent that joined before, it keeps the id
+  /// and gets a new secret.
+  package func join(
+    _ record: AgentRecord
+  ) async throws(ControlError) -> (id: AgentID, secret: AgentSecret) {
+    var record = record
+    record.origin = .joined
+    let known = core.withLock { $0.agentRecords }.first {
+      $0.name == record.name && $0.origin == .joined
+    }
+    guard let known else { return (record.id, try await register(record)) }
+    record.id = known.id
+    record.createdAt = known.createdAt
+    try await check(record)
+    let secret = try newSecret()
+    try await save(record, secret: secret)
+    await probe(record)
+    return (record.id, secret)
+  }
+
+  /// Changes an entry that the configuration does not own.
+  package func change(
+    _ id: AgentID, _ change: @Sendable (inout AgentRecord) throws(ControlError) -> Void
+  ) async throws(ControlError) -> AgentView {
+    var record = try agent(id).record
+    try refuseManaged(record)
+    try change(&record)
+    try await check(record)
+    try await save(record, secret: nil)
+    await probe(record)
+    return try agent(id)
+  }
+
+  private func refuseManaged(_ record: AgentRecord) throws(ControlError) {
+    guard record.origin != .config else {
+      throw ControlError(
+        .managedByConfig,
+        "The agent \(record.id) is managed by the configuration file; change it there and restart.")
+    }
+  }
+
+  /// Gets no new work, finishes what it has; asked for by the agent itself.
+  func drainSelf(_ id: AgentID) async throws(ControlError) {
+    guard var record = core.withLock({ $0.agent(id) }), record.state == .active else { return }
+    record.state = .draining
+    core.withLock { $0.setState(id, .draining) }
+  }
+
+  /// Revokes the secret at once and puts running tasks back.
+  package func removeAgent(_ id: AgentID) async throws(ControlError) {
+    try refuseManaged(try agent(id).record)
+    _ = try await stored { () throws(StoreError) in try await store.removeAgent(id) }
+    agentSecrets.set(id, nil)
+    let held = core.withLock { $0.tasks(heldBy: id) }
+    await putBack(held)
+    core.withLock { $0.remove(id) }
+    kick()
+  }
+
+  func removeSilentJoined() async {
+    let before = world.now().adding(milliseconds: -Limits.joinedAgentSilence)
+    for view in agents() where view.record.origin == .joined && view.lastSeen < before {
+      do { try await removeAgent(view.record.id) } catch {
+        logger.warning(
+          "a silent agent was not removed",
+          metadata: ["agent": "\(view.record.id)", "error": "\(error.message)"])
+      }
+    }
+  }
+
+  // MARK: Parts
+
+  private func check(_ record: AgentRecord) async throws(ControlError) {
+    if let endpoint = record.endpoint {
+      try await connector.check(url: endpoint, path: "endpoint", isEndpoint: true)
+    }
+    if let cancel = record.cancelEndpoint {
+      try await connector.check(url: cancel, path: "cancelEndpoint", isEndpoint: true)
+    }
+    if let health = record.healthUrl {
+      try await connector.check(url: health, path: "healthUrl", isEndpoint: true)
+    }
+  }
+
+  /// Stores an entry; with a secret, replaces its secret as well.
+  func save(_ record: AgentRecord, secret: AgentSecret?) async throws(ControlError) {
+    var entry = agentSecrets.entry(record.id)
+    if let secret { entry = AgentSecrets.Entry(current: secret) }
+    try await save(record, entry: entry)
+  }
+
+  func save(_ record: AgentRecord, entry: AgentSecrets.Entry?) async throws(ControlError) {
+    let agent = try seal(record, entry)
+    try await stored { () throws(StoreError) in try await store.save(agent) }
+    agentSecrets.set(record.id, entry)
+    core.withLock { $0.upsert(record, now: world.now()) }
+    kick()
+  }
+
+  func seal(
+    _ record: AgentRecord, _ entry: AgentSecrets.Entry?
+  ) throws(ControlError) -> StoredAgent {
+    do throws(Vault.Problem) {
+      let current = try entry.map { entry throws(Vault.Problem) in
+        try vault.seal(Array(entry.current.text.utf8), for: .agent(record.id))
+      }
+      let previous = try entry?.previous.map { secret throws(Vault.Problem) in
+        try vault.seal(Array(secret.text.utf8), for: .previousAgent(record.id))
+      }
+      return StoredAgent(
+        record: record, secret: current, previousSecret: previous,
+        previousUntil: entry?.previousUntil)
+    } catch {
+      throw ControlError(.internalError, "The agent's secret could not be sealed.")
+    }
+  }
+
+  func newSecret() throws(ControlError) -> AgentSecret {
+    var key: [UInt8] = []
+    while key.count < AgentSecret.keyLength {
+      withUnsafeBytes(of: world.random()) { key.append(contentsOf: $0) }
+    }
+    do { return try AgentSecret(key: Array(key.prefix(AgentSecret.keyLength))) } catch {
+      throw ControlError(.internalError, "A secret could not be made.")
+    }
+  }
+}
+
+extension Scheduler {
+  func view(_ id: AgentID, now: Timestamp) -> AgentView? {
+    guard let record = agent(id), let state = state(of: id, now: now), let vitals = vitals(of: id)
+    else { return nil }
+    return AgentView(
+      record: record, state: state, running: vitals.inUse, latency: vitals.latency,
+      lastSeen: vitals.lastSeen)
+  }
+
+  mutating func setState(_ id: AgentID, _ state: AgentState) {
+    guard let index = agentIndex[id] else { return }
+    agents[index]?.record.state = state
+    if state == .active { freedAgents.insert(index) }
+  }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims what the scheduler chose and hands it to the agents.
+package import Domain
+import Synchronization
+import Logging
+
+extension Engine {
+  /// Plans and claims until nothing is left to plan; then sleeps until the next kick.
+  func dispatchLoop() async {
+    await withDiscardingTaskGroup { group in
+      for await _ in kicks.stream {
+        while let started = await claimNext() {
+          for task in started.pushed { group.addTask { await self.handOver(task) } }
+          await serve(started.pulled)
+        }
+      }
+    }
+  }
+
+  private struct Started {
+    var pushed: [ClaimedTask] = []
+    var pulled: [AgentID: [ClaimedTask]] = [:]
+  }
+
+  /// One round: plan, commit the claims, sort them by how their agents are reached.
+  private func claimNext() async -> Started? {
+    let now = world.now()
+    let claims = core.withLock {
+      $0.plan(limit: Limits.claimBatch, now: now, random: world.random)
+    }
+    guard !claims.isEmpty else { return nil }
+    do {
+      let results = try await store.claim(claims)
+      return core.withLock { core in
+        var started = Started()
+        for (claim, result) in zip(claims, results) {
+          guard let task = core.claimed(claim.id, result) else { continue }
+          if core.agent(claim.agent)?.isPush == true {
+            started.pushed.append(task)
+          } else {
+            started.pulled[claim.agent, default: []].append(task)
+          }
+        }
+        return started
+      }
+    } catch {
+      logger.error("claims could not be written", metadata: ["error": "\(error)"])
+      core.withLock { core in for claim in claims { core.claimFailed(claim.id) } }
+      kickLater(milliseconds: 500)
+      return nil
+    }
+  }
+
+  private func kickLater(milliseconds: Int64) {
+    inBackground {
+      do { try await self.world.sleep(milliseconds) } catch { return }
+      self.kick()
+    }
+  }
+
+  // MARK: Push
+
+  private func handOver(_ task: ClaimedTask) async {
+    let agent = task.running.agent
+    guard let record = core.withLock({ $0.agent(agent) }),
+      let type = core.withLock({ $0.demand(task.running.demand)?.type })
+    else { return await putBack([task.running]) }
+    let secrets = agentSecrets.active(agent, now: world.now())
+    let answer = await connector.start(
+      Dispatch(task: task, type: type), on: record, secrets: secrets)
+    core.withLock { $0.answered(agent, answer, now: world.now()) }
+    await act(on: answer, for: task.running)
+    kick()
+  }
+
+  private func act(on answer: DispatchAnswer, for task: RunningTask) async {
+    switch answer {
+    case .accepted: break
+    case .report(let report):
+      await settleSurely(task, report, reporter: task.agent)
+    case .failed(let code, let message, _):
+      await settleSurely(task, .failure(code: code, message: message), reporter: nil)
+    case .undelivered(let message, _, _, _):
+      logger.notice(
+        "a dispatch was not delivered; the task goes back",
+        metadata: ["task": "\(task.id)", "agent": "\(task.agent)", "reason": "\(message)"])
+      await putBack([task])
+    }
+  }
+
+  /// Puts attempts back without a failure.
+  func putBack(_ tasks: [RunningTask], notBefore: Timestamp? = nil) async {
+    guard !tasks.isEmpty else { return }
+    let releases = tasks.map {
+      ReleaseRequest(id: $0.id, attempt: $0.attempt, notBefore: notBefore)
+    }
+    do {
+      let applied = try await store.release(releases)
+      core.withLock { core in
+        for (task, applied) in zip(tasks, applied) where applied {
+          core.released(task.id, attempt: task.attempt, notBefore: notBefore, now: world.now())
+        }
+      }
+      kick()
+    } catch {
+      logger.error(
+        "tasks could not be put back; their leases will end", metadata: ["error": "\(error)"])
+    }
+  }
+
+  // MARK: Pull
+
+  /// Gives claimed tasks to the lease requests that wait for them.
+  private func serve(_ tasks: [AgentID: [ClaimedTask]]) async {
+    for (agent, claimed) in tasks {
+      var rest = claimed[...]
+      while !rest.isEmpty, let poll = polls.first(for: agent) {
+        let batch = rest.prefix(poll.wanted)
+        rest = rest.dropFirst(poll.wanted)
+        core.withLock { $0.polled(agent, batch.count - poll.wanted) }
+        poll.continuation.resume(returning: Array(batch))
+      }
+      await putBack(rest.map(\.running))
+    }
+  }
+
+  /// Up to `max` tasks for a pull agent, waiting for the first up to `wait` milliseconds.
+  package func lease(_ agent: AgentID, max: Int, wait: Int64) async -> [Dispatch] {
+    let number = polls.newNumber()
+    let until = world.now().adding(milliseconds: wait)
+    let tasks = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let poll = LeasePolls.Poll(
+          number: number, wanted: max, until: until, continuation: continuation)
+        guard !Task.isCancelled, polls.enter(poll, agent: agent) else {
+          return continuation.resume(returning: [])
+        }
+        core.withLock { $0.polled(agent, max) }
+        kick()
+      }
+    } onCancel: {
+      if let poll = polls.leave(number, agent: agent) { dismiss(poll, of: agent) }
+    }
+    if Task.isCancelled {
+      await putBack(tasks.map(\.running))
+      return []
+    }
+    return core.withLock { core in
+      tasks.compactMap { task in
+        core.demand(task.running.demand).map { Dispatch(task: task, type: $0.type) }
+      }
+    }
+  }
+
+  func dismiss(_ poll: LeasePolls.Poll, of agent: AgentID) {
+    core.withLock { $0.polled(agent, -poll.wanted) }
+    poll.continuation.resume(returning: [])
+  }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control plane's engine: a pure scheduler in a lock, and the loops that perform what it decides.
+package import Domain
+package import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Takes tasks from submit to their end. Every promise is kept by an order: first the store commits,
+/// then the scheduler learns of it, then callers are answered.
+package final class Engine: Service {
+  package let store: any Store
+  package let world: World
+  package let limits: Limits
+  let connector: any AgentConnector
+  let logger: Logger
+  let core: Mutex<Scheduler>
+  let ids: TaskIDs
+  let waiters: Waiters<TaskID, Void>
+  let polls: LeasePolls
+  let replays: ReplayMemory
+  package let vault: Vault
+  let agentSecrets: AgentSecrets
+  let seen = Mutex<[AgentID: Timestamp]>([:])
+  let kicks = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+  let jobs = AsyncStream<Job>.makeStream()
+  let retention: Int64
+
+  typealias Job = @Sendable () async -> Void
+
+  package struct Options: Sendable {
+    package var limits = Limits()
+    /// Milliseconds that finished tasks are kept.
+    package var retention: Int64 = 30 * 86_400_000
+
+    package init() {}
+  }
+
+  private init(
+    store: any Store, world: World, connector: any AgentConnector, vault: Vault,
+    options: Options, logger: Logger, core: Scheduler, ids: TaskIDs, secrets: AgentSecrets
+  ) {
+    self.store = store
+    self.world = world
+    limits = options.limits
+    retention = options.retention
+    self.connector = connector
+    self.vault = vault
+    self.logger = logger
+    self.core = Mutex(core)
+    self.ids = ids
+    agentSecrets = secrets
+    waiters = Waiters(most: options.limits.waiters)
+    polls = LeasePolls(most: options.limits.waiters)
+    replays = ReplayMemory()
+  }
+
+  /// Rebuilds the scheduler from the store.
+  package static func open(
+    store: any Store, world: World, connector: any AgentConnector, vault: Vault,
+    options: Options, logger: Logger
+  ) async throws -> Engine {
+    let now = world.now()
+    let core = Mutex(Scheduler())
+    let agents = try await store.agents()
+    let secrets = AgentSecrets()
+    for (id, demand) in try await store.demands() {
+      core.withLock { $0.add(id, demand, now: now) }
+    }
+    for settings in try await store.types() { core.withLock { $0.apply(settings, now: now) } }
+    for agent in agents {
+      core.withLock { $0.upsert(agent.record, now: now) }
+      try secrets.load(agent, vault: vault)
+    }
+    try await store.unfinished { batch in core.withLock { $0.load(batch, now: now) } }
+    let last = try await store.lastTaskID()
+    return Engine(
+      store: store, world: world, connector: connector, vault: vault, options: options,
+      logger: logger, core: core.withLock { $0 }, ids: TaskIDs(after: last), secrets: secrets)
+  }
+
+  /// Runs until shutdown: dispatching, time, health, retention and background jobs.
+  package func run() async throws {
+    kick()
+    await withGracefulShutdownHandler {
+      await withDiscardingTaskGroup { group in
+        group.addTask { await self.dispatchLoop() }
+        group.addTask { await self.jobLoop() }
+        group.addTask { await self.untilShutdown(self.tickLoop) }
+        group.addTask { await self.untilShutdown(self.healthLoop) }
+        group.addTask { await self.untilShutdown(self.housekeepingLoop) }
+      }
+    } onGracefulShutdown: {
+      self.kicks.continuation.finish()
+      self.jobs.continuation.finish()
+    }
+    await flushSeen()
+  }
+
+  private func untilShutdown(_ loop: @Sendable @escaping () async -> Void) async {
+    await cancelWhenGracefulShutdown(loop)
+  }
+
+  /// Work that nobody waits for, like telling an agent that a task was cancelled.
+  private func jobLoop() async {
+    await withDiscardingTaskGroup { group in
+      for await job in jobs.stream { group.addTask { await job() } }
+    }
+  }
+
+  /// Something may be ready or free.
+  func kick() { kicks.continuation.yield() }
+
+  func inBackground(_ job: @escaping Job) { jobs.continuation.yield(job) }
+}
+
+extension Scheduler {
+  /// Takes in unfinished tasks from the store.
+  mutating func load(_ batch: [UnfinishedTask], now: Timestamp) {
+    for task in batch {
+      if let running = task.running {
+        resume(running, now: now)
+      } else {
+        enqueue(
+          task.id, demand: task.demand, key: task.key, priority: task.priority,
+          notBefore: task.notBefore, deadline: task.deadline, now: now)
+      }
+    }
+  }
+}
+
+extension StoreError {
+  /// What a caller of the API sees.
+  package var asControlError: ControlError {
+    switch self {
+    case .diskFull:
+      ControlError(.diskFull, "The server's disk is full; nothing was stored. Free space, then retry.")
+    case .unavailable:
+      ControlError(
+        .storeUnavailable, "The server's database cannot be used at the moment.", retryAfter: 5)
+    case .overloaded:
+      ControlError(
+        .limitReached, "Too many writes are waiting; slow down and retry.", retryAfter: 1)
+    }
+  }
+}
+
+/// Runs a store call and turns its errors into those that callers see.
+func stored<Value>(
+  _ body: () async throws(StoreError) -> Value
+) async throws(ControlError) -> Value {
+  do { return try await body() } catch { throw error.asControlError }
+}

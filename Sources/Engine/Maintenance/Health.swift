@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Health of agents: probes for those with a health URL, silence for those that pull.
+package import Domain
+import Synchronization
+import Logging
+
+extension Engine {
+  func healthLoop() async {
+    while true {
+      do { try await world.sleep(Limits.healthInterval) } catch { return }
+      await probeAll()
+    }
+  }
+
+  /// Probes every agent that has a health URL, all at once.
+  package func probeAll() async {
+    let probed = core.withLock { $0.agentRecords }.filter {
+      $0.healthUrl != nil && $0.state != .disabled
+    }
+    await withDiscardingTaskGroup { group in
+      for agent in probed { group.addTask { await self.probe(agent) } }
+    }
+  }
+
+  func probe(_ agent: AgentRecord) async {
+    guard agent.healthUrl != nil else { return }
+    let isHealthy = await connector.isHealthy(agent)
+    core.withLock { core in
+      if isHealthy { core.seen(agent.id, now: world.now()) } else { core.probeFailed(agent.id) }
+    }
+    if isHealthy { kick() }
+  }
+
+  /// A signed request of an agent's own: it lives.
+  package func noteSeen(_ agent: AgentID) {
+    let now = world.now()
+    seen.withLock { $0[agent] = now }
+    let recovered = core.withLock { core in
+      let was = core.state(of: agent, now: now)
+      core.seen(agent, now: now)
+      return was == .unhealthy
+    }
+    if recovered { kick() }
+  }
+
+  /// Keeps for the next start when agents were last seen.
+  func flushSeen() async {
+    let batch = seen.withLock { seen in
+      defer { seen.removeAll(keepingCapacity: true) }
+      return seen
+    }
+    guard !batch.isEmpty else { return }
+    do { try await store.touch(batch) } catch {
+      logger.warning("last-seen times were not stored", metadata: ["error": "\(error)"])
+    }
+  }
+}

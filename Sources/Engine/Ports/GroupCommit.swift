@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Coalesces concurrent writes into one commit, so that one fsync serves many.
+
+private import Foundation
+private import Synchronization
+
+/// What a group commit writes through: one transaction at a time, always on the same thread.
+package protocol CommitTarget: AnyObject, SendableMetatype {
+  /// Starts a transaction. Throws `overloaded` where somebody else holds the database: nothing
+  /// was written, and a later transaction may succeed.
+  func begin() throws(StoreError)
+  /// Returns once everything since `begin` is on disk.
+  func commit() throws(StoreError)
+  /// Forgets everything since `begin`, in memory too.
+  func rollback()
+}
+
+/// Concurrent callers hand in writes; one thread takes whatever waits, runs it in one transaction,
+/// and completes it after the commit. There is no timer: while a commit is on its way to the disk,
+/// the next one gathers.
+///
+/// A write that fails on its own account returns a value that says so, and has written nothing. A
+/// write that throws undoes the whole transaction, and every write in it fails. After `unavailable`
+/// nothing is written any more: an fsync is never tried twice.
+package final class GroupCommit<Target: CommitTarget>: Sendable {
+  private struct State {
+    var pending: [Write<Target>] = []
+    /// Long writes in order of arrival; the first one makes one step per transaction.
+    var stepwise: [Write<Target>] = []
+    var isIdle = false
+    var isClosed = false
+    var failure: String?
+  }
+
+  private let state = Mutex(State())
+  private let doorbell = Doorbell()
+  private let limit: Int
+  /// Rows after which a transaction takes no further writes.
+  private let rowsPerCommit: Int
+  private let failures = AsyncStream.makeStream(
+    of: String.self, bufferingPolicy: .bufferingOldest(1))
+
+  /// - Parameter limit: writes that may wait; more are refused as `overloaded`.
+  package init(limit: Int, rowsPerCommit: Int = 4_096) {
+    self.limit = limit
+    self.rowsPerCommit = rowsPerCommit
+  }
+
+  // MARK: For callers
+
+  /// Runs `body` in the next transaction and returns its value after the commit.
+  ///
+  /// - Parameter rows: roughly what it writes, to bound the transaction.
+  package func write<Value: Sendable>(
+    rows: Int = 1, _ body: @escaping @Sendable (Target) throws(StoreError) -> Value
+  ) async throws(StoreError) -> Value {
+    try await perform(rows: rows, isStepwise: false) { target throws(StoreError) in
+      try body(target)
+    }
+  }
+
+  /// Runs `step` in one transaction after another until it returns a value. Other writes commit
+  /// in between, so a step should be short. If a step throws, what earlier steps wrote remains:
+  /// the caller cleans up.
+  package func writeStepwise<Value: Sendable>(
+    rows: Int, _ step: @escaping @Sendable (Target) throws(StoreError) -> Value?
+  ) async throws(StoreError) -> Value {
+    try await perform(rows: rows, isStepwise: true, step)
+  }
+
+  /// Waits until nothing can be written any more and returns why; nil if it was closed instead,
+  /// or if the waiting task is cancelled. For one waiter.
+  package func untilFailed() async -> String? {
+    for await sentence in failures.stream { return sentence }
+    return nil
+  }
+
+  /// Refuses new writes; `run` returns once those that wait are done.
+  package func close() {
+    let mustRing = state.withLock { state in
+      state.isClosed = true
+      return state.isIdle
+    }
+    if mustRing { doorbell.ring() }
+  }
+
+  private func perform<Value: Sendable>(
+    rows: Int, isStepwise: Bool,
+    _ body: @escaping @Sendable (Target) throws(StoreError) -> Value?
+  ) async throws(StoreError) -> Value {
+    let result = await withUnsafeContinuation { continuation in
+      enqueue(TypedWrite(rows: rows, continuation: continuation, body: body), isStepwise)
+    }
+    return try result.get()
+  }
+
+  private func enqueue(_ write: Write<Target>, _ isStepwise: Bool) {
+    let (refusal, mustRing) = state.withLock { state -> (StoreError?, Bool) in
+      if let refusal = self.refusal(state) { return (refusal, false) }
+      if isStepwise { state.stepwise.append(write) } else { state.pending.append(write) }
+      defer { state.isIdle = false }
+      return (nil, state.isIdle)
+    }
+    if let refusal { return write.complete(refusal) }
+    if mustRing { doorbell.ring() }
+  }
+
+  private func refusal(_ state: borrowing State) -> StoreError? {
+    if let failure = state.failure { return .unavailable(failure) }
+    if state.isClosed { return .unavailable("The store is closed.") }
+    return state.pending.count + state.stepwise.count < limit ? nil : .overloaded
+  }
+
+  // MARK: For the writer's thread
+
+  /// Commits until `close`; blocks the thread.
+  package func run(_ target: Target) {
+    var batch: [Write<Target>] = []
+    while let step = take(into: &batch) {
+      commit(batch, step.write, target)
+      batch.removeAll(keepingCapacity: true)
+    }
+    failures.continuation.finish()
+  }
+
+  private struct Step { var write: Write<Target>? }
+
+  /// Waits for work; nil once closed and empty.
+  private func take(into batch: inout [Write<Target>]) -> Step? {
+    while true {
+      let (step, isOver) = state.withLock { state -> (Step?, Bool) in
+        if state.pending.isEmpty && state.stepwise.isEmpty {
+          state.isIdle = !state.isClosed
+          return (nil, state.isClosed)
+        }
+        moveAffordable(from: &state.pending, to: &batch)
+        return (Step(write: state.stepwise.first), false)
+      }
+      if let step { return step }
+      if isOver { return nil }
+      doorbell.wait()
+    }
+  }
+
+  private func moveAffordable(from pending: inout [Write<Target>], to batch: inout [Write<Target>])
+  {
+    var rows = 0
+    var count = 0
+    while count < pending.count, count == 0 || rows + pending[count].rows <= rowsPerCommit {
+      rows += pending[count].rows
+      count += 1
+    }
+    if count == pending.count {
+      swap(&pending, &batch)
+    } else {
+      batch.append(contentsOf: pending[..<count])
+      pending.removeFirst(count)
+    }
+  }
+
+  private func commit(_ batch: [Write<Target>], _ step: Write<Target>?, _ target: Target) {
+    do throws(StoreError) {
+      let stepIsDone = try transact(batch, step, target)
+      if let step, stepIsDone {
+        state.withLock { state in _ = state.stepwise.removeFirst() }
+        step.complete(nil)
+      }
+      for write in batch { write.complete(nil) }
+    } catch {
+      if step != nil { state.withLock { state in _ = state.stepwise.removeFirst() } }
+      if case .unavailable(let sentence) = error { fail(sentence) }
+      step?.complete(error)
+      for write in batch { write.complete(error) }
+    }
+  }
+
+  /// True if `step` needs no further transaction.
+  private func transact(_ batch: [Write<Target>], _ step: Write<Target>?, _ target: Target)
+    throws(StoreError) -> Bool
+  {
+    try target.begin()
+    do throws(StoreError) {
+      var stepIsDone = false
+      for write in batch { _ = try write.perform(target) }
+      if let step { stepIsDone = try step.perform(target) }
+      try target.commit()
+      return stepIsDone
+    } catch {
+      target.rollback()
+      throw error
+    }
+  }
+
+  /// Nothing is written from now on; what waits fails.
+  private func fail(_ sentence: String) {
+    let refused = state.withLock { state in
+      state.failure = sentence
+      defer {
+        state.pending.removeAll()
+        state.stepwise.removeAll()
+      }
+      return state.pending + state.stepwise
+    }
+    for write in refused { write.complete(.unavailable(sentence)) }
+    failures.continuation.yield(sentence)
+  }
+}
+
+/// A write in line. Confined to the caller until it is queued, then to the writer's thread.
+private class Write<Target>: @unchecked Sendable {
+  let rows: Int
+
+  init(rows: Int) { self.rows = rows }
+
+  /// True if it needs no further transaction.
+  func perform(_ target: Target) throws(StoreError) -> Bool { true }
+  func complete(_ failure: StoreError?) {}
+}
+
+/// Confined to the writer's thread, like its base.
+private final class TypedWrite<Target, Value: Sendable>: Write<Target>, @unchecked Sendable {
+  private let body: @Sendable (Target) throws(StoreError) -> Value?
+  private let continuation: UnsafeContinuation<Result<Value, StoreError>, Never>
+  private var value: Value?
+
+  init(
+    rows: Int, continuation: UnsafeContinuation<Result<Value, StoreError>, Never>,
+    body: @escaping @Sendable (Target) throws(StoreError) -> Value?
+  ) {
+    self.body = body
+    self.continuation = continuation
+    super.init(rows: rows)
+  }
+
+  override func perform(_ target: Target) throws(StoreError) -> Bool {
+    value = try body(target)
+    return value != nil
+  }
+
+  override func complete(_ failure: StoreError?) {
+    if let failure {
+      continuation.resume(returning: .failure(failure))
+    } else if let value {
+      continuation.resume(returning: .success(value))
+    }
+  }
+}
+
+/// Wakes the writer's thread. A ring before the wait is not lost.
+private final class Doorbell: @unchecked Sendable {
+  private let condition = NSCondition()
+  /// Under the condition's lock.
+  private var hasRung = false
+
+  func ring() {
+    condition.lock()
+    hasRung = true
+    condition.signal()
+    condition.unlock()
+  }
+
+  func wait() {
+    condition.lock()
+    while !hasRung { condition.wait() }
+    hasRung = false
+    condition.unlock()
+  }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Takes new tasks in.
+package import Domain
+import Synchronization
+
+extension Engine {
+  package struct Submitted: Sendable {
+    package var id: TaskID
+    /// False: an equal task with the same idempotency key was there before.
+    package var isNew: Bool
+  }
+
+  /// A validated task with the hash that tells equal repeats of its idempotency key.
+  package struct Submission: Sendable {
+    package var task: NewTask
+    package var bodyHash: [UInt8]?
+
+    package init(task: NewTask, bodyHash: [UInt8]?) {
+      self.task = task
+      self.bodyHash = bodyHash
+    }
+  }
+
+  /// Stores tasks, all or none, and returns after the commit.
+  package func submit(_ batch: [Submission]) async throws(ControlError) -> [Submitted] {
+    let now = world.now()
+    try checkRoom(for: batch)
+    let ids = ids.next(batch.count, now: now)
+    let inserts = zip(ids, batch).map { id, item in
+      TaskInsert(id: TaskID(rawValue: id), task: item.task, bodyHash: item.bodyHash)
+    }
+    let result = try await stored { () throws(StoreError) in try await store.submit(inserts) }
+    switch result {
+    case .conflict(let index):
+      throw ControlError(
+        .idempotencyConflict,
+        "This idempotency key was used before for a task with another body.",
+        path: batch.count > 1 ? "[\(index)].idempotencyKey" : "idempotencyKey")
+    case .stored(let stored):
+      enqueue(inserts, stored, now: now)
+      return stored.map { Submitted(id: $0.id, isNew: $0.isNew) }
+    }
+  }
+
+  private func checkRoom(for batch: [Submission]) throws(ControlError) {
+    let (queued, demands) = core.withLock { ($0.queued, $0.demandCount) }
+    guard queued + batch.count <= limits.queuedTasks else {
+      throw ControlError(
+        .limitReached, "\(queued) tasks are queued; the limit is \(limits.queuedTasks).",
+        retryAfter: 5)
+    }
+    guard demands < limits.demands else {
+      throw ControlError(
+        .limitReached,
+        "There are \(demands) combinations of type, agentType, requires and selector; no more fit.")
+    }
+  }
+
+  private func enqueue(_ inserts: [TaskInsert], _ stored: [SubmitResult.Stored], now: Timestamp) {
+    core.withLock { core in
+      for (insert, stored) in zip(inserts, stored) where stored.isNew {
+        let task = insert.task
+        if !core.knows(stored.demand) { core.add(stored.demand, task.demand, now: now) }
+        core.enqueue(
+          stored.id, demand: stored.demand, key: task.key, priority: task.priority,
+          notBefore: task.runAt, deadline: task.deadline, now: now)
+      }
+    }
+    kick()
+  }
+}
+
+extension Scheduler {
+  var demandCount: Int { demands.count }
+}
