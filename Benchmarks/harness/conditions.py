@@ -38,7 +38,7 @@ def fdatasync_p50_ms(folder: Path, samples: int = 500) -> float:
 
 
 @dataclass(frozen=True)
-class _CPU:
+class CPU:
     """CPU seconds since boot: of all processes, of this benchmark's, of kernel threads, stolen."""
 
     at: float
@@ -56,7 +56,8 @@ def _fields(pid: str) -> list[str] | None:
     return text[text.rindex(")") + 2 :].split()
 
 
-def _snapshot() -> _CPU:
+def cpu_snapshot() -> CPU:
+    """Reads all of it at this moment."""
     parents: dict[str, str] = {}
     used: dict[str, float] = {}
     kernel = 0.0
@@ -78,7 +79,7 @@ def _snapshot() -> _CPU:
     first = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     user, nice, system, stolen = (int(first[index]) for index in (1, 2, 3, 8))
     processes = (user + nice + system) / _TICKS
-    return _CPU(time.monotonic(), processes, own, kernel, stolen / _TICKS)
+    return CPU(time.monotonic(), processes, own, kernel, stolen / _TICKS)
 
 
 def _descends(pid: str, ancestor: str, parents: dict[str, str]) -> bool:
@@ -98,10 +99,10 @@ class LoadMeter:
     """
 
     def __init__(self) -> None:
-        self._begin = _snapshot()
+        self._begin = cpu_snapshot()
 
     def other_cores(self) -> float:
-        end, begin = _snapshot(), self._begin
+        end, begin = cpu_snapshot(), self._begin
         seconds = max(end.at - begin.at, 1e-6)
         processes = end.processes - begin.processes
         ours = end.own - begin.own + end.kernel - begin.kernel
