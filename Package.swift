@@ -16,6 +16,7 @@ let lifecycle = Target.Dependency.product(
   name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let http = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 
 let package = Package(
@@ -76,7 +77,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
-      name: "OrreryClient", dependencies: ["Domain", http, nioCore, logging],
+      name: "OrreryClient",
+      dependencies: ["Domain", http, nioCore, nioPosix, nioHTTP1, logging],
       swiftSettings: strict),
     .executableTarget(
       name: "CLI",
