@@ -55,7 +55,7 @@ import Testing
     #expect(root["b"]?["x"] == nil)
     #expect(root[0] == nil)
     #expect(root["ab"]?["x"]?.doubleValue == 1.5)
-    #expect(root["ab"]?.byteOffset == 35)
+    #expect(root["ab"]?.byteOffset == 30)
   }
 
   @Test func `scalars have no children`() throws {

@@ -12,6 +12,8 @@ package struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
     case outOfRange
     /// No such field is known here.
     case unknown
+    /// The value is bigger than is accepted at all.
+    case tooLarge
     /// The value has the right type and size and is still not acceptable.
     case invalid
   }

@@ -10,7 +10,7 @@ extension JSONNode {
   package func appendCanonical(to output: inout [UInt8]) {
     let token = token
     switch token.kind {
-    case .null, .bool, .number: output.append(contentsOf: rawSlice)
+    case .null, .bool, .number: withRawBytes { output.append(contentsOf: $0) }
     case .string: appendString(token, to: &output)
     case .array:
       output.append(UInt8(ascii: "["))
@@ -47,19 +47,16 @@ extension JSONNode {
   private func sortedMembers() -> [JSONMember] {
     let members = Array(self.members)
     guard members.count > 1 else { return members }
-    guard token.isEscaped else {
-      return members.sorted { first, second in
-        first.keyNode.contentSlice.lexicographicallyPrecedes(second.keyNode.contentSlice)
+    if token.isEscaped {
+      return members.map { (key: $0.keyNode.stringBytes ?? [], member: $0) }
+        .sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        .map(\.member)
+    }
+    return members.sorted { first, second in
+      first.keyNode.withContent(first.keyNode.token) { key in
+        second.keyNode.withContent(second.keyNode.token) { key.lexicographicallyPrecedes($0) }
       }
     }
-    return members.map { (key: $0.keyNode.stringBytes ?? [], member: $0) }
-      .sorted { $0.key.lexicographicallyPrecedes($1.key) }
-      .map(\.member)
-  }
-
-  private var contentSlice: ArraySlice<UInt8> {
-    let token = token
-    return tape.bytes[token.contentStart..<token.contentEnd]
   }
 
   private func appendString(_ token: JSONToken, to output: inout [UInt8]) {

@@ -27,7 +27,8 @@ extension JSONNode {
 
   /// The index of the value of the member named `key`; the node must be an object.
   func find(_ key: UnsafeBufferPointer<UInt8>) -> Int? {
-    tape.read { source, tokens in
+    withExtendedLifetime(tape) {
+      let (source, tokens) = (tape.source, tape.tokens)
       let end = Int(tokens[index].next)
       var member = index + 1
       while member < end {

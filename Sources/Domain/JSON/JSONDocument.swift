@@ -10,7 +10,9 @@ package struct JSONDocument: Sendable {
     self.tape = tape
   }
 
-  package init(_ bytes: [UInt8], limits: JSONLimits = .standard) throws(JSONError) {
+  package init(
+    _ bytes: some Collection<UInt8>, limits: JSONLimits = .standard
+  ) throws(JSONError) {
     var scanner = JSONScanner(limits: limits)
     self = try scanner.scan(bytes)
   }

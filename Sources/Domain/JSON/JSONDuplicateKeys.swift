@@ -21,7 +21,7 @@ struct JSONDuplicateKeys {
 
   /// The token of the second appearance of a key of the closed object at `object`.
   mutating func firstRepeated(
-    in object: Int, tokens: UnsafeBufferPointer<JSONToken>, bytes: UnsafeBufferPointer<UInt8>
+    in object: Int, tokens: JSONTokens, bytes: UnsafeBufferPointer<UInt8>
   ) -> Int? {
     if tokens[object].count <= Self.comparedPairwise, !tokens[object].isEscaped {
       return pairwise(in: object, tokens: tokens, bytes: bytes)
@@ -35,7 +35,7 @@ struct JSONDuplicateKeys {
   }
 
   private func pairwise(
-    in object: Int, tokens: UnsafeBufferPointer<JSONToken>, bytes: UnsafeBufferPointer<UInt8>
+    in object: Int, tokens: JSONTokens, bytes: UnsafeBufferPointer<UInt8>
   ) -> Int? {
     let end = Int(tokens[object].next)
     var later = Int(tokens[object + 2].next)
@@ -57,7 +57,7 @@ struct JSONDuplicateKeys {
   }
 
   private mutating func collect(
-    _ object: Int, tokens: UnsafeBufferPointer<JSONToken>, bytes: UnsafeBufferPointer<UInt8>
+    _ object: Int, tokens: JSONTokens, bytes: UnsafeBufferPointer<UInt8>
   ) {
     keys.removeAll(keepingCapacity: true)
     unescaped.removeAll(keepingCapacity: true)

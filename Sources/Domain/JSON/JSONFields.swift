@@ -37,14 +37,17 @@ package struct JSONFields: Sendable {
 
   /// The member's value, `null` included; nil if it is absent.
   package func node(_ name: StaticString) -> JSONNode? {
-    let key = UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
-    return node.find(key).map { JSONNode(tape: node.tape, index: $0) }
+    find(name).map { JSONNode(tape: node.tape, index: $0) }
   }
 
   /// The member's value; nil if it is absent or null.
   package func optional(_ name: StaticString) -> JSONNode? {
-    guard let value = node(name), !value.isNull else { return nil }
-    return value
+    guard let index = find(name), node.tape.tokens[index].kind != .null else { return nil }
+    return JSONNode(tape: node.tape, index: index)
+  }
+
+  private func find(_ name: StaticString) -> Int? {
+    node.find(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
   }
 
   /// The member's value; fails if it is absent or null.
@@ -205,7 +208,8 @@ package struct JSONFields: Sendable {
 
   /// The key token of the first member that is not in `allowed`.
   private func firstMember(notIn allowed: [StaticString]) -> Int? {
-    node.tape.read { source, tokens in
+    withExtendedLifetime(node.tape) {
+      let (source, tokens) = (node.tape.source, node.tape.tokens)
       let end = Int(tokens[node.index].next)
       var member = node.index + 1
       while member < end {

@@ -15,7 +15,7 @@ package struct JSONNode: Sendable {
 
   package var kind: JSONKind { token.kind }
   package var isNull: Bool { kind == .null }
-  /// Offset of the value's first byte in the scanned array.
+  /// Offset of the value's first byte in the document.
   package var byteOffset: Int { Int(token.start) }
   /// Members of an object or elements of an array; 0 for a scalar.
   package var count: Int { token.count }
@@ -70,13 +70,10 @@ package struct JSONNode: Sendable {
   // MARK: Source
 
   /// The value exactly as it stands in the source.
-  package var rawBytes: [UInt8] { Array(rawSlice) }
+  package var rawBytes: [UInt8] { withRawBytes { Array($0) } }
 
-  /// The value exactly as it stands in the source, sharing the source's storage.
-  package var rawSlice: ArraySlice<UInt8> {
-    let token = token
-    return tape.bytes[Int(token.start)..<Int(token.end)]
-  }
+  /// `rawBytes` as a slice.
+  package var rawSlice: ArraySlice<UInt8> { rawBytes[...] }
 
   /// Length of the value in the source, in bytes.
   package var rawByteCount: Int {
@@ -87,8 +84,8 @@ package struct JSONNode: Sendable {
   /// Calls `body` with the value's source bytes; the pointer may not leave it.
   package func withRawBytes<Value>(_ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
     let token = token
-    return tape.bytes.withUnsafeBufferPointer { source in
-      body(UnsafeBufferPointer(rebasing: source[Int(token.start)..<Int(token.end)]))
+    return withExtendedLifetime(tape) {
+      body(UnsafeBufferPointer(rebasing: tape.source[Int(token.start)..<Int(token.end)]))
     }
   }
 
@@ -96,12 +93,12 @@ package struct JSONNode: Sendable {
   func withContent<Value>(
     _ token: JSONToken, _ body: (UnsafeBufferPointer<UInt8>) -> Value
   ) -> Value {
-    tape.bytes.withUnsafeBufferPointer { source in
+    withExtendedLifetime(tape) {
       let range = token.contentStart..<token.contentEnd
-      guard token.isEscaped else { return body(UnsafeBufferPointer(rebasing: source[range])) }
+      guard token.isEscaped else { return body(UnsafeBufferPointer(rebasing: tape.source[range])) }
       var text: [UInt8] = []
       text.reserveCapacity(range.count)
-      JSONText.appendUnescaped(source, range, to: &text)
+      JSONText.appendUnescaped(tape.source, range, to: &text)
       return text.withUnsafeBufferPointer(body)
     }
   }

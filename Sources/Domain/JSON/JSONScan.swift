@@ -13,10 +13,9 @@ struct JSONScan {
   let bytes: UnsafeBufferPointer<UInt8>
   let end: Int
   let limits: JSONLimits
-  var tokens: [JSONToken]
+  var tokens: JSONTokens
   var duplicates: JSONDuplicateKeys
-  var position: Int
-  private let start: Int
+  var position = 0
   private var depth = 0
   private var values = 0
   /// Index of the innermost open container, or `JSONToken.noParent`.
@@ -25,20 +24,18 @@ struct JSONScan {
   private(set) var openCount = 0
 
   init(
-    bytes: UnsafeBufferPointer<UInt8>, range: Range<Int>, limits: JSONLimits,
-    tokens: [JSONToken], duplicates: JSONDuplicateKeys
+    bytes: UnsafeBufferPointer<UInt8>, limits: JSONLimits, tokens: JSONTokens,
+    duplicates: JSONDuplicateKeys
   ) {
     self.bytes = bytes
-    self.start = range.lowerBound
-    self.position = range.lowerBound
-    self.end = range.upperBound
+    self.end = bytes.count
     self.limits = limits
     self.tokens = tokens
     self.duplicates = duplicates
   }
 
-  /// Scans the whole range; nil when it is one acceptable document.
-  mutating func run() -> JSONFault? {
+  /// Scans all bytes; nil when they are one acceptable document.
+  mutating func run() -> JSONError? {
     do throws(JSONFault) {
       try checkStart()
       try value()
@@ -49,7 +46,7 @@ struct JSONScan {
       if position != end { throw fault(.trailingBytes) }
       return nil
     } catch {
-      return error
+      return JSONError(kind: error.kind, byteOffset: error.offset, path: path(of: error))
     }
   }
 
@@ -58,12 +55,9 @@ struct JSONScan {
   }
 
   private mutating func checkStart() throws(JSONFault) {
-    if end - start > limits.maxBytes { throw fault(.tooLarge) }
-    if end > JSONLimits.byteCeiling { throw fault(.tooLarge) }
-    if end - start >= 2 {
-      let (first, second) = (bytes[start], bytes[start + 1])
-      let utf8Mark = first == 0xEF && second == 0xBB
-      let utf16Mark = (first == 0xFE && second == 0xFF) || (first == 0xFF && second == 0xFE)
+    if end >= 2 {
+      let utf8Mark = bytes[0] == 0xEF && bytes[1] == 0xBB
+      let utf16Mark = bytes[0] ^ bytes[1] == 1 && bytes[0] | bytes[1] == 0xFF
       if utf8Mark || utf16Mark { throw fault(.byteOrderMark) }
     }
     skipSpace()
@@ -142,10 +136,7 @@ struct JSONScan {
     tokens[index].next = UInt32(truncatingIfNeeded: tokens.count)
     tokens[index].setCount(openCount)
     if openIsObject, openCount > 1 {
-      let repeated = tokens.withUnsafeBufferPointer { [bytes] tokens in
-        duplicates.firstRepeated(in: index, tokens: tokens, bytes: bytes)
-      }
-      if let repeated {
+      if let repeated = duplicates.firstRepeated(in: index, tokens: tokens, bytes: bytes) {
         tokens[index].end = parent
         throw JSONFault(kind: .duplicateKey, offset: Int(tokens[repeated].start))
       }

@@ -1,82 +1,103 @@
 // SPDX-License-Identifier: Apache-2.0
-// The source bytes of a document together with the tokens that the scanner found in them.
+// The memory behind a document: its bytes and the tokens that the scanner found in them.
 
-/// Storage behind documents and nodes.
-///
-/// Safety of the unchecked conformance: only `JSONScanner` changes a tape, and only while it holds
-/// the sole reference to it; every shared tape is immutable.
-final class JSONTape: @unchecked Sendable {
-  fileprivate(set) var bytes: [UInt8] = []
-  fileprivate(set) var tokens: [JSONToken] = []
+/// A growing row of tokens in memory that its owner must free.
+struct JSONTokens {
+  private(set) var base: UnsafeMutablePointer<JSONToken>
+  private(set) var count = 0
+  private(set) var capacity: Int
 
-  /// Calls `body` with the source and the tokens; neither pointer may leave it.
+  init(capacity: Int) {
+    self.capacity = max(capacity, 16)
+    base = .allocate(capacity: self.capacity)
+  }
+
   @inline(__always)
-  func read<Value>(
-    _ body: (UnsafeBufferPointer<UInt8>, UnsafeBufferPointer<JSONToken>) -> Value
-  ) -> Value {
-    bytes.withUnsafeBufferPointer { source in
-      tokens.withUnsafeBufferPointer { tokens in body(source, tokens) }
+  subscript(index: Int) -> JSONToken {
+    get {
+      assert(index >= 0 && index < count)
+      return base[index]
     }
+    nonmutating set {
+      assert(index >= 0 && index < count)
+      base[index] = newValue
+    }
+  }
+
+  @inline(__always)
+  mutating func append(_ token: JSONToken) {
+    if count == capacity { grow() }
+    (base + count).initialize(to: token)
+    count += 1
+  }
+
+  mutating func removeAll() {
+    count = 0
+  }
+
+  func deallocate() {
+    base.deallocate()
+  }
+
+  @inline(never)
+  private mutating func grow() {
+    let larger = UnsafeMutablePointer<JSONToken>.allocate(capacity: capacity * 2)
+    larger.update(from: base, count: count)
+    base.deallocate()
+    base = larger
+    capacity *= 2
   }
 }
 
-/// Scans one document after another and reuses its buffers.
+/// Storage behind documents and nodes. Its own copy of the source makes a node one reference
+/// and every look-up plain memory access.
 ///
-/// A tape is reused only when no document or node of an earlier scan is alive, so a caller that
-/// drops each document before the next scan pays no allocation.
-package struct JSONScanner: ~Copyable {
-  package let limits: JSONLimits
-  private var tape = JSONTape()
-  private var duplicates = JSONDuplicateKeys()
+/// Guard of the unchecked conformance: only `JSONScanner` changes a tape, and only while it holds
+/// the sole reference to it; every shared tape is immutable.
+final class JSONTape: @unchecked Sendable {
+  private(set) var bytes: UnsafeMutableBufferPointer<UInt8>
+  private(set) var length = 0
+  private(set) var tokens: JSONTokens
 
-  package init(limits: JSONLimits = .standard) {
-    self.limits = limits
+  /// Makes room for a document of `length` bytes.
+  init(length: Int) {
+    bytes = .allocate(capacity: max(length, 64))
+    tokens = JSONTokens(capacity: min(length / 6, 1_024))
   }
 
-  /// Scans all of `bytes` as one document.
-  package mutating func scan(_ bytes: [UInt8]) throws(JSONError) -> JSONDocument {
-    try scan(bytes, in: 0..<bytes.count)
+  deinit {
+    bytes.deallocate()
+    tokens.deallocate()
   }
 
-  /// Scans the bytes in `range`, lowered to the array's own, as one document.
-  package mutating func scan(
-    _ bytes: [UInt8], in range: Range<Int>
-  ) throws(JSONError) -> JSONDocument {
-    let range = range.clamped(to: 0..<bytes.count)
-    var tokens = takeTokens()
-    var fault: JSONFault?
-    var path = ""
-    bytes.withUnsafeBufferPointer { source in
-      var scan = JSONScan(
-        bytes: source, range: range, limits: limits, tokens: tokens, duplicates: duplicates)
-      tokens = []
-      duplicates = JSONDuplicateKeys()
-      fault = scan.run()
-      if let fault { path = scan.path(of: fault) }
-      swap(&tokens, &scan.tokens)
-      swap(&duplicates, &scan.duplicates)
-    }
-    tape.tokens = tokens
-    if let fault {
-      throw JSONError(kind: fault.kind, byteOffset: fault.offset - range.lowerBound, path: path)
-    }
-    tape.bytes = bytes
-    return JSONDocument(tape: tape)
+  /// The document.
+  var source: UnsafeBufferPointer<UInt8> {
+    UnsafeBufferPointer(start: bytes.baseAddress, count: length)
   }
 
-  /// Empties the tape, or starts a new one if somebody still reads the old one.
-  private mutating func takeTokens() -> [JSONToken] {
-    guard isKnownUniquelyReferenced(&tape) else {
-      tape = JSONTape()
-      return []
-    }
-    tape.bytes = []
-    var tokens: [JSONToken] = []
-    swap(&tokens, &tape.tokens)
-    tokens.removeAll(keepingCapacity: tokens.capacity <= Self.keptTokens)
-    return tokens
+  /// True if the tape is neither too small for a document of `length` bytes nor wastefully large.
+  func isReusable(for length: Int) -> Bool {
+    length <= bytes.count && bytes.count <= Self.keptBytes && tokens.capacity <= Self.keptTokens
   }
 
-  /// Tokens kept between scans at most (1 MiB), so that one huge document is not remembered.
-  private static let keptTokens = 65_536
+  /// Copies a document in and scans it; nil if it is accepted, else what is wrong and where.
+  ///
+  /// The bytes must fit: see `isReusable(for:)` and `init(length:)`.
+  func fill(
+    _ document: UnsafeRawBufferPointer, limits: JSONLimits, duplicates: inout JSONDuplicateKeys
+  ) -> JSONError? {
+    UnsafeMutableRawBufferPointer(bytes).copyMemory(from: document)
+    length = document.count
+    tokens.removeAll()
+    var scan = JSONScan(
+      bytes: source, limits: limits, tokens: tokens, duplicates: duplicates)
+    let error = scan.run()
+    tokens = scan.tokens
+    duplicates = scan.duplicates
+    return error
+  }
+
+  /// Kept between scans at most, so that one huge document is not remembered.
+  private static let keptBytes = 1 << 20
+  private static let keptTokens = 1 << 16
 }

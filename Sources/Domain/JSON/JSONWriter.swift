@@ -110,6 +110,13 @@ package struct JSONWriter: Sendable {
     needsComma = true
   }
 
+  /// Writes a value of another document as it stands there.
+  package mutating func raw(_ node: JSONNode) {
+    separate()
+    node.withRawBytes { bytes.append(contentsOf: $0) }
+    needsComma = true
+  }
+
   package mutating func timestamp(_ value: Timestamp) {
     separate()
     bytes.append(UInt8(ascii: "\""))

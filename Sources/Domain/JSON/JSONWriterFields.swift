@@ -37,6 +37,11 @@ extension JSONWriter {
     raw(json)
   }
 
+  package mutating func field(_ name: StaticString, raw node: JSONNode) {
+    key(literal: name)
+    raw(node)
+  }
+
   package mutating func field(_ name: StaticString, _ values: [String]) {
     key(literal: name)
     beginArray()
