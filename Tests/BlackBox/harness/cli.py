@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# The command line as a user has it: arguments in, exit code and two streams out.
+
+import dataclasses
+import json
+import subprocess
+
+from .server import binary, clean_environment
+
+
+@dataclasses.dataclass
+class Done:
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def json(self):
+        return json.loads(self.output)
+
+    @property
+    def lines(self):
+        return [line for line in self.output.splitlines() if line.strip()]
+
+
+class CommandLine:
+    """Runs `orrery …` against a server by environment variables, as a user would."""
+
+    def __init__(self, server, token=None, **env):
+        self.server = server
+        self.env = {"ORRERY_URL": server.url, "ORRERY_TOKEN": token or server.admin, **env}
+
+    def run(self, *arguments, stdin=None, timeout=40, env=None):
+        home = self.server.folder / "home"
+        home.mkdir(exist_ok=True)
+        environment = clean_environment(home, **{**self.env, **(env or {})})
+        environment = {name: value for name, value in environment.items() if value != "<unset>"}
+        done = subprocess.run(
+            [str(binary()), *map(str, arguments)], cwd=home, env=environment, timeout=timeout,
+            input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True, text=True, errors="replace")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def good(self, *arguments, **more):
+        done = self.run(*arguments, **more)
+        assert done.code == 0, f"orrery {' '.join(map(str, arguments))} → {done}"
+        return done
+
+    def json(self, *arguments, **more):
+        return self.good(*arguments, "--json", **more).json
