@@ -40,21 +40,10 @@ class Bench:
 def completed_by_server(server: ControlPlane, kind: str) -> int:
     """How many tasks of a type the server itself counts as completed."""
     stats = server.call("GET", "/api/stats")
-    found = _completed(stats.get("tasks", stats), kind)
-    if found is None:
+    counts = stats.get("types", {}).get(kind, {})
+    if not isinstance(counts.get("completed"), int):
         raise BenchError(f"GET /api/stats counts no completed tasks: {str(stats)[:200]}")
-    return found
-
-
-def _completed(counts: Any, kind: str) -> int | None:
-    if not isinstance(counts, dict):
-        return None
-    for key in (kind, "byType", "types", "byState", "states"):
-        found = _completed(counts.get(key), kind)
-        if found is not None:
-            return found
-    value = counts.get("completed")
-    return value if isinstance(value, int) else None
+    return counts["completed"]
 
 
 def verify(server: ControlPlane, expected: int) -> None:

@@ -119,7 +119,7 @@ class Double:
             self.work.set()
             return 200, {}
         if path == "/api/stats":
-            return 200, {"tasks": {"byType": {"bench": {"completed": self.completed}}}}
+            return 200, {"types": {"bench": {"completed": self.completed}}}
         return 404, {"code": "not_found"}
 
     async def push(self, agent: dict[str, Any]) -> None:
