@@ -56,7 +56,9 @@ def test_reference_is_unknown_until_a_store_exists(server, api, kind):
     assert agent.succeed(dispatch).status == 200
 
 
-@pytest.mark.parametrize("bad", [{"base64": "not base64!"}, {"base64": 5}, {"name": ""}, {"name": None}])
+@pytest.mark.parametrize(
+    "bad", [{"base64": "not base64!"}, {"base64": 5}, {"name": ""}, {"name": None}]
+)
 def test_malformed_artifact_is_refused(server, api, kind, bad):
     agent, dispatch, task_id = held(server, api, kind)
     answer = agent.callback(agent.report(dispatch, results=results({**inline(b"x"), **bad})))

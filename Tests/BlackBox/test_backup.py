@@ -16,8 +16,13 @@ def backup(server, **body):
     """Makes a backup over the API; the path of the copy."""
     answer = server.api.good("POST", "/api/backup", body, status=200)
     path = pathlib.Path(answer["path"])
-    return path if path.is_absolute() else server.data / path if (server.data / path).exists() else (
-        server.data / "backups" / path)
+    return (
+        path
+        if path.is_absolute()
+        else server.data / path
+        if (server.data / path).exists()
+        else (server.data / "backups" / path)
+    )
 
 
 def restored(new_server, server, copy):
@@ -56,6 +61,7 @@ def test_under_load(new_server):
             task_id = client.submit("a", {"x": "y" * 200})
             with lock:
                 acked.append(task_id)
+
     threads = [threading.Thread(target=submit, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -89,7 +95,9 @@ def test_a_given_name(new_server):
     assert_problem(server.api.post("/api/backup", {"path": "mine.db"}), 409)
 
 
-@pytest.mark.parametrize("path", ["../x.db", "/etc/x.db", "a/b.db", "", ".", "..", "x\u0000.db", "x" * 300, "-wal\n"])
+@pytest.mark.parametrize(
+    "path", ["../x.db", "/etc/x.db", "a/b.db", "", ".", "..", "x\u0000.db", "x" * 300, "-wal\n"]
+)
 def test_bad_names(server, api, path):
     assert_problem(api.post("/api/backup", {"path": path}), 422, path="path")
     assert not (server.data / "x.db").exists() and not pathlib.Path("/etc/x.db").exists()

@@ -29,39 +29,90 @@ def refused(empty, body, path, status=422):
     return problem
 
 
-ALLOWED = {"type": (), "payload": (), "agentType": (), "requires": (), "selector": (), "labels": (),
-           "priority": (), "key": (), "idempotencyKey": (), "runAt": (), "deadline": (), "timeout": (),
-           "retry": ("maxAttempts", "backoff", "base", "factor", "cap", "jitter")}
+ALLOWED = {
+    "type": (),
+    "payload": (),
+    "agentType": (),
+    "requires": (),
+    "selector": (),
+    "labels": (),
+    "priority": (),
+    "key": (),
+    "idempotencyKey": (),
+    "runAt": (),
+    "deadline": (),
+    "timeout": (),
+    "retry": ("maxAttempts", "backoff", "base", "factor", "cap", "jitter"),
+}
 BAD_FIELDS = [
-    ({"unknown": 1}, "unknown"), ({"state": "completed"}, "state"), ({"id": "x"}, "id"),
-    ({"attempt": 5}, "attempt"), ({"agentId": "a"}, "agentId"), ({"createdAt": "x"}, "createdAt"),
-    ({"retryOf": "x"}, "retryOf"), ({"Type": "x"}, "Type"), ({"type ": "x"}, "type "),
-    ({"type": ""}, "type"), ({"type": "a b"}, "type"), ({"type": "x" * 129}, "type"),
-    ({"type": "é"}, "type"), ({"type": 5}, "type"), ({"type": None}, "type"), ({"type": "a\nb"}, "type"),
-    ({"agentType": "robot"}, "agentType"), ({"agentType": "HTTP"}, "agentType"),
+    ({"unknown": 1}, "unknown"),
+    ({"state": "completed"}, "state"),
+    ({"id": "x"}, "id"),
+    ({"attempt": 5}, "attempt"),
+    ({"agentId": "a"}, "agentId"),
+    ({"createdAt": "x"}, "createdAt"),
+    ({"retryOf": "x"}, "retryOf"),
+    ({"Type": "x"}, "Type"),
+    ({"type ": "x"}, "type "),
+    ({"type": ""}, "type"),
+    ({"type": "a b"}, "type"),
+    ({"type": "x" * 129}, "type"),
+    ({"type": "é"}, "type"),
+    ({"type": 5}, "type"),
+    ({"type": None}, "type"),
+    ({"type": "a\nb"}, "type"),
+    ({"agentType": "robot"}, "agentType"),
+    ({"agentType": "HTTP"}, "agentType"),
     ({"agentType": 1}, "agentType"),
-    ({"requires": "x"}, "requires"), ({"requires": [1]}, "requires"), ({"requires": ["a b"]}, "requires"),
-    ({"selector": []}, "selector"), ({"selector": {"a": 1}}, "selector"),
-    ({"labels": {"a": 1}}, "labels"), ({"labels": {"x" * 129: "y"}}, "labels"),
-    ({"labels": {"x": "y" * 129}}, "labels"), ({"labels": {f"k{i}": "v" for i in range(33)}}, "labels"),
+    ({"requires": "x"}, "requires"),
+    ({"requires": [1]}, "requires"),
+    ({"requires": ["a b"]}, "requires"),
+    ({"selector": []}, "selector"),
+    ({"selector": {"a": 1}}, "selector"),
+    ({"labels": {"a": 1}}, "labels"),
+    ({"labels": {"x" * 129: "y"}}, "labels"),
+    ({"labels": {"x": "y" * 129}}, "labels"),
+    ({"labels": {f"k{i}": "v" for i in range(33)}}, "labels"),
     ({"labels": "a:b"}, "labels"),
-    ({"priority": 10}, "priority"), ({"priority": -1}, "priority"), ({"priority": "urgent"}, "priority"),
-    ({"priority": 5.5}, "priority"), ({"priority": True}, "priority"), ({"priority": 10**30}, "priority"),
+    ({"priority": 10}, "priority"),
+    ({"priority": -1}, "priority"),
+    ({"priority": "urgent"}, "priority"),
+    ({"priority": 5.5}, "priority"),
+    ({"priority": True}, "priority"),
+    ({"priority": 10**30}, "priority"),
     ({"priority": []}, "priority"),
-    ({"key": ""}, "key"), ({"key": "x" * 129}, "key"), ({"key": 1}, "key"),
-    ({"idempotencyKey": 1}, "idempotencyKey"), ({"idempotencyKey": "x" * 129}, "idempotencyKey"),
-    ({"runAt": "tomorrow"}, "runAt"), ({"runAt": 5}, "runAt"), ({"runAt": "2026-13-01T00:00:00Z"}, "runAt"),
-    ({"runAt": "2026-02-30T00:00:00Z"}, "runAt"), ({"runAt": "2026-01-01"}, "runAt"),
-    ({"deadline": "2001-01-01T00:00:00.000Z"}, "deadline"), ({"deadline": ""}, "deadline"),
-    ({"deadline": "2099-01-01T25:00:00Z"}, "deadline"), ({"deadline": 4102444800}, "deadline"),
-    ({"timeout": 0}, "timeout"), ({"timeout": -1}, "timeout"), ({"timeout": "1s"}, "timeout"),
-    ({"timeout": 1.5}, "timeout"), ({"timeout": 10**18}, "timeout"), ({"timeout": 1e300}, "timeout"),
-    ({"retry": 3}, "retry"), ({"retry": {"attempts": 3}}, "attempts"),
-    ({"retry": {"maxAttempts": 0}}, "maxAttempts"), ({"retry": {"maxAttempts": -1}}, "maxAttempts"),
-    ({"retry": {"maxAttempts": 10**12}}, "maxAttempts"), ({"retry": {"backoff": "linear"}}, "backoff"),
-    ({"retry": {"base": -1}}, "base"), ({"retry": {"factor": -2}}, "factor"),
-    ({"retry": {"cap": -1}}, "cap"), ({"retry": {"jitter": 2}}, "jitter"),
-    ({"retry": {"jitter": -0.1}}, "jitter"), ({"retry": {"base": "5s"}}, "base"),
+    ({"key": ""}, "key"),
+    ({"key": "x" * 129}, "key"),
+    ({"key": 1}, "key"),
+    ({"idempotencyKey": 1}, "idempotencyKey"),
+    ({"idempotencyKey": "x" * 129}, "idempotencyKey"),
+    ({"runAt": "tomorrow"}, "runAt"),
+    ({"runAt": 5}, "runAt"),
+    ({"runAt": "2026-13-01T00:00:00Z"}, "runAt"),
+    ({"runAt": "2026-02-30T00:00:00Z"}, "runAt"),
+    ({"runAt": "2026-01-01"}, "runAt"),
+    ({"deadline": "2001-01-01T00:00:00.000Z"}, "deadline"),
+    ({"deadline": ""}, "deadline"),
+    ({"deadline": "2099-01-01T25:00:00Z"}, "deadline"),
+    ({"deadline": 4102444800}, "deadline"),
+    ({"timeout": 0}, "timeout"),
+    ({"timeout": -1}, "timeout"),
+    ({"timeout": "1s"}, "timeout"),
+    ({"timeout": 1.5}, "timeout"),
+    ({"timeout": 10**18}, "timeout"),
+    ({"timeout": 1e300}, "timeout"),
+    ({"retry": 3}, "retry"),
+    ({"retry": {"attempts": 3}}, "attempts"),
+    ({"retry": {"maxAttempts": 0}}, "maxAttempts"),
+    ({"retry": {"maxAttempts": -1}}, "maxAttempts"),
+    ({"retry": {"maxAttempts": 10**12}}, "maxAttempts"),
+    ({"retry": {"backoff": "linear"}}, "backoff"),
+    ({"retry": {"base": -1}}, "base"),
+    ({"retry": {"factor": -2}}, "factor"),
+    ({"retry": {"cap": -1}}, "cap"),
+    ({"retry": {"jitter": 2}}, "jitter"),
+    ({"retry": {"jitter": -0.1}}, "jitter"),
+    ({"retry": {"base": "5s"}}, "base"),
 ]
 
 
@@ -88,10 +139,29 @@ def test_a_problem_does_not_repeat_long_input(empty):
     assert len(answer.body) < 4096
 
 
-@pytest.mark.parametrize("query", [
-    "cursor=x", "cursor=" + "A" * 300, "cursor=%00", "cursor=eyJhIjoxfQ", "limit=0", "limit=-1", "limit=201",
-    "limit=ten", "limit=99999999999999999999", "state=done", "state=QUEUED", "since=yesterday", "until=5",
-    "needsAttention=maybe", "label=x", "label=", "type=a%20b", "agent=%27"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cursor=x",
+        "cursor=" + "A" * 300,
+        "cursor=%00",
+        "cursor=eyJhIjoxfQ",
+        "limit=0",
+        "limit=-1",
+        "limit=201",
+        "limit=ten",
+        "limit=99999999999999999999",
+        "state=done",
+        "state=QUEUED",
+        "since=yesterday",
+        "until=5",
+        "needsAttention=maybe",
+        "label=x",
+        "label=",
+        "type=a%20b",
+        "agent=%27",
+    ],
+)
 def test_bad_query(empty, query):
     answers = [empty.api.get("/api/tasks?" + query) for _ in range(3)]
     name = query.split("=")[0]
@@ -100,15 +170,29 @@ def test_bad_query(empty, query):
     quick(answers)
 
 
-@pytest.mark.parametrize("query", ["timeoutSeconds=-1", "timeoutSeconds=x", "timeoutSeconds=99999999999999999"])
+@pytest.mark.parametrize(
+    "query", ["timeoutSeconds=-1", "timeoutSeconds=x", "timeoutSeconds=99999999999999999"]
+)
 def test_bad_wait(api, kind, query):
     answer = api.get(f"/api/tasks/{api.submit(kind)}/wait?{query}", timeout=5)
     assert_problem(answer, 400, "invalid_query", path="timeoutSeconds")
 
 
-@pytest.mark.parametrize("task_id", [
-    "x", "..%2f..%2fetc%2fpasswd", "01JD000000000000000000000", "01JD0000000000000000000000Z1", "%00", "'",
-    "81JD0000000000000000000001", "01jd0000000000000000000001%20", "%F0%9F%98%80", "A" * 5000])
+@pytest.mark.parametrize(
+    "task_id",
+    [
+        "x",
+        "..%2f..%2fetc%2fpasswd",
+        "01JD000000000000000000000",
+        "01JD0000000000000000000000Z1",
+        "%00",
+        "'",
+        "81JD0000000000000000000001",
+        "01jd0000000000000000000001%20",
+        "%F0%9F%98%80",
+        "A" * 5000,
+    ],
+)
 def test_bad_task_ids(api, task_id):
     for method, tail in (("GET", ""), ("POST", "/cancel"), ("GET", "/logs")):
         answer = api.call(method, f"/api/tasks/{task_id}{tail}")
@@ -117,7 +201,9 @@ def test_bad_task_ids(api, task_id):
 
 
 @pytest.mark.parametrize("ndjson", [False, True])
-@pytest.mark.parametrize("bad", [{"type": "never", "priority": 99}, {"type": ""}, {"type": "a", "zz": 1}, {}])
+@pytest.mark.parametrize(
+    "bad", [{"type": "never", "priority": 99}, {"type": ""}, {"type": "a", "zz": 1}, {}]
+)
 @pytest.mark.parametrize("place", [0, 3, 5])
 def test_bulk_is_all_or_nothing(empty, ndjson, bad, place):
     tasks = [{"type": "never"} for _ in range(5)]
@@ -127,14 +213,24 @@ def test_bulk_is_all_or_nothing(empty, ndjson, bad, place):
     assert empty.api.tasks() == []
 
 
-@pytest.mark.parametrize("raw,kind", [
-    (b'[{"type":"a"},]', "json"), (b'[{"type":"a"}', "json"), (b'{"type":"a"}{"type":"b"}\n', "x-ndjson"),
-    (b'{"type":"a"}\n{"type":\n', "x-ndjson"), (b'{"type":"a"}\n\xff\n', "x-ndjson"),
-    (b'[{"type":"a","type":"b"}]', "json"), (b'{"type":"a"}\n[' + b"[" * 100 + b"\n", "x-ndjson"), (b"", "json"),
-    (b"{}", "json")])
+@pytest.mark.parametrize(
+    "raw,kind",
+    [
+        (b'[{"type":"a"},]', "json"),
+        (b'[{"type":"a"}', "json"),
+        (b'{"type":"a"}{"type":"b"}\n', "x-ndjson"),
+        (b'{"type":"a"}\n{"type":\n', "x-ndjson"),
+        (b'{"type":"a"}\n\xff\n', "x-ndjson"),
+        (b'[{"type":"a","type":"b"}]', "json"),
+        (b'{"type":"a"}\n[' + b"[" * 100 + b"\n", "x-ndjson"),
+        (b"", "json"),
+        (b"{}", "json"),
+    ],
+)
 def test_broken_bulk(empty, raw, kind):
-    answer = empty.api.post("/api/tasks/bulk", raw=raw,
-                            headers=[("content-type", "application/" + kind)])
+    answer = empty.api.post(
+        "/api/tasks/bulk", raw=raw, headers=[("content-type", "application/" + kind)]
+    )
     assert answer.status in ((400, 422) if raw == b"{}" else (400,)), repr(answer)
     assert_problem(answer, answer.status)
     assert empty.api.tasks() == []
@@ -157,21 +253,37 @@ def test_bulk_of_10000(api, kind, ndjson):
 AGENT = {"name": "a", "type": "http", "capabilities": ["x"]}
 
 
-@pytest.mark.parametrize("change,path", [
-    ({"name": ""}, "name"), ({"name": 5}, "name"), ({"type": "robot"}, "type"), ({"type": None}, "type"),
-    ({"capabilities": "x"}, "capabilities"), ({"capabilities": [""]}, "capabilities"),
-    ({"capabilities": ["a b"]}, "capabilities"), ({"concurrency": 0}, "concurrency"),
-    ({"concurrency": "4"}, "concurrency"), ({"concurrency": 10**12}, "concurrency"),
-    ({"leaseSeconds": 0}, "leaseSeconds"), ({"leaseSeconds": -5}, "leaseSeconds"),
-    ({"labels": {"a": 1}}, "labels"), ({"answers": "maybe"}, "answers"),
-    ({"endpoint": "nonsense"}, "endpoint"), ({"endpoint": ""}, "endpoint"),
-    ({"endpoint": "ftp://example.com/"}, "endpoint"), ({"endpoint": 5}, "endpoint"),
-    ({"endpoint": "https://"}, "endpoint"), ({"endpoint": "https://u:p@example.com/"}, "endpoint"),
-    ({"endpoint": "https://example.com:99999/"}, "endpoint"), ({"healthUrl": "x"}, "healthUrl"),
-    ({"cancelEndpoint": "javascript:alert(1)"}, "cancelEndpoint"),
-    ({"endpoint": "http+unix://%2Ftmp%2Fx/"}, "endpoint"), ({"endpoint": "unix:///tmp/x"}, "endpoint"),
-    ({"endpoint": "https://example.com/\r\nx: y"}, "endpoint"),
-])
+@pytest.mark.parametrize(
+    "change,path",
+    [
+        ({"name": ""}, "name"),
+        ({"name": 5}, "name"),
+        ({"type": "robot"}, "type"),
+        ({"type": None}, "type"),
+        ({"capabilities": "x"}, "capabilities"),
+        ({"capabilities": [""]}, "capabilities"),
+        ({"capabilities": ["a b"]}, "capabilities"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": "4"}, "concurrency"),
+        ({"concurrency": 10**12}, "concurrency"),
+        ({"leaseSeconds": 0}, "leaseSeconds"),
+        ({"leaseSeconds": -5}, "leaseSeconds"),
+        ({"labels": {"a": 1}}, "labels"),
+        ({"answers": "maybe"}, "answers"),
+        ({"endpoint": "nonsense"}, "endpoint"),
+        ({"endpoint": ""}, "endpoint"),
+        ({"endpoint": "ftp://example.com/"}, "endpoint"),
+        ({"endpoint": 5}, "endpoint"),
+        ({"endpoint": "https://"}, "endpoint"),
+        ({"endpoint": "https://u:p@example.com/"}, "endpoint"),
+        ({"endpoint": "https://example.com:99999/"}, "endpoint"),
+        ({"healthUrl": "x"}, "healthUrl"),
+        ({"cancelEndpoint": "javascript:alert(1)"}, "cancelEndpoint"),
+        ({"endpoint": "http+unix://%2Ftmp%2Fx/"}, "endpoint"),
+        ({"endpoint": "unix:///tmp/x"}, "endpoint"),
+        ({"endpoint": "https://example.com/\r\nx: y"}, "endpoint"),
+    ],
+)
 def test_bad_agents(empty, change, path):
     before = len(empty.api.agents())
     answers = [empty.api.post("/api/agents", {**AGENT, **change}) for _ in range(3)]
@@ -186,10 +298,19 @@ def test_registration_ignores_what_it_does_not_know(api, kind):
     assert api.agent(made["id"])["state"] != "disabled"
 
 
-@pytest.mark.parametrize("body,path", [
-    ({"concurrency": 0}, "concurrency"), ({"concurrency": -1}, "concurrency"), ({"paused": "yes"}, "paused"),
-    ({"ratePerSecond": -1}, "ratePerSecond"), ({"perKey": {"x": 1}}, "x"), ({"unknown": 1}, "unknown"),
-    ({"perKey": {"concurrency": -1}}, "concurrency"), ({"ratePerSecond": "fast"}, "ratePerSecond")])
+@pytest.mark.parametrize(
+    "body,path",
+    [
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": -1}, "concurrency"),
+        ({"paused": "yes"}, "paused"),
+        ({"ratePerSecond": -1}, "ratePerSecond"),
+        ({"perKey": {"x": 1}}, "x"),
+        ({"unknown": 1}, "unknown"),
+        ({"perKey": {"concurrency": -1}}, "concurrency"),
+        ({"ratePerSecond": "fast"}, "ratePerSecond"),
+    ],
+)
 def test_bad_type_limits(api, kind, body, path):
     assert_problem(api.patch(f"/api/types/{kind}", body), 422, path=path)
 
@@ -203,6 +324,8 @@ def test_unknown_routes_and_methods(api):
 
 
 def test_a_task_nobody_can_do_is_accepted_and_says_why(api, kind):
-    answer = api.post("/api/tasks", {"type": kind, "requires": ["moon"], "selector": {"zone": "mars"}})
+    answer = api.post(
+        "/api/tasks", {"type": kind, "requires": ["moon"], "selector": {"zone": "mars"}}
+    )
     assert answer.status == 201
     assert api.task(answer.json["taskId"])["waitingFor"] == "no_agent"

@@ -31,46 +31,116 @@ def refused(empty, raw, status, path="/api/tasks", within=50, headers=(), **prob
 
 
 def with_payload(text):
-    return b'{"type":"never","payload":' + (text if isinstance(text, bytes) else text.encode()) + b"}"
+    return (
+        b'{"type":"never","payload":' + (text if isinstance(text, bytes) else text.encode()) + b"}"
+    )
 
 
-@pytest.mark.parametrize("raw", [
-    b"", b" ", b"{", b"}", b"nul", b"{'type':'a'}", b'{"type":"a",}', b'{"type":"a"} x', b'{"type":"a"}{}',
-    b'{"type" "a"}', b'{type:"a"}', b'{"type":"a" "payload":{}}', b"// c\n{}", b'{"type":"a",,"b":1}',
-    b'{"type":"never","payload":[1,2,]}', b'{"type":"never","payload":[,1]}', b'\x00{"type":"a"}',
-    b'{"type":"never"', b'{"type":"never","payload":"abc', b"true false",
-])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b"nul",
+        b"{'type':'a'}",
+        b'{"type":"a",}',
+        b'{"type":"a"} x',
+        b'{"type":"a"}{}',
+        b'{"type" "a"}',
+        b'{type:"a"}',
+        b'{"type":"a" "payload":{}}',
+        b"// c\n{}",
+        b'{"type":"a",,"b":1}',
+        b'{"type":"never","payload":[1,2,]}',
+        b'{"type":"never","payload":[,1]}',
+        b'\x00{"type":"a"}',
+        b'{"type":"never"',
+        b'{"type":"never","payload":"abc',
+        b"true false",
+    ],
+)
 def test_no_json(empty, raw):
     refused(empty, raw, 400)
 
 
-@pytest.mark.parametrize("number", [
-    "NaN", "Infinity", "-Infinity", "01", "+1", ".5", "1.", "1e", "1e+", "0x10", "--1", "1_000", "1e400",
-    "-1e999", "- 1", "1.e5"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "01",
+        "+1",
+        ".5",
+        "1.",
+        "1e",
+        "1e+",
+        "0x10",
+        "--1",
+        "1_000",
+        "1e400",
+        "-1e999",
+        "- 1",
+        "1.e5",
+    ],
+)
 def test_no_json_number(empty, number):
     refused(empty, with_payload(number), 400)
 
 
-@pytest.mark.parametrize("text", [
-    b'"\\x41"', b'"\\u12"', b'"\\u12g4"', b'"tab\there"', b'"line\nbreak"', b'"\x01"', b'"\\ud800"',
-    b'"\\udc00\\ud800"', b'"\\ud800x"', b'"\xff"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b'"\xf5\x80\x80\x80"',
-    b'"\xe2\x82"', b'"\\"', b'"\xf0\x9f\x98"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"\\x41"',
+        b'"\\u12"',
+        b'"\\u12g4"',
+        b'"tab\there"',
+        b'"line\nbreak"',
+        b'"\x01"',
+        b'"\\ud800"',
+        b'"\\udc00\\ud800"',
+        b'"\\ud800x"',
+        b'"\xff"',
+        b'"\xc0\xaf"',
+        b'"\xed\xa0\x80"',
+        b'"\xf5\x80\x80\x80"',
+        b'"\xe2\x82"',
+        b'"\\"',
+        b'"\xf0\x9f\x98"',
+    ],
+)
 def test_no_json_string(empty, text):
     refused(empty, with_payload(text), 400)
 
 
-@pytest.mark.parametrize("raw", [
-    b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), json.dumps(GOOD).encode("utf-16"),
-    json.dumps(GOOD).encode("utf-16-le"), json.dumps(GOOD).encode("utf-16-be"),
-    json.dumps(GOOD).encode("utf-32")], ids=["bom", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
+        json.dumps(GOOD).encode("utf-16"),
+        json.dumps(GOOD).encode("utf-16-le"),
+        json.dumps(GOOD).encode("utf-16-be"),
+        json.dumps(GOOD).encode("utf-32"),
+    ],
+    ids=["bom", "utf-16", "utf-16-le", "utf-16-be", "utf-32"],
+)
 def test_only_utf_8_without_bom(empty, raw):
     refused(empty, raw, 400)
 
 
-@pytest.mark.parametrize("raw", [
-    b'{"type":"a","type":"a"}', b'{"type":"a","type":"b"}', b'{"type":"a","payload":{"x":1,"x":1}}',
-    b'{"type":"a","payload":[{"x":{"y":1,"z":2,"y":3}}]}', b'{"type":"a","t\\u0079pe":"b"}',
-    '{"type":"a","payload":{"é":1,"\\u00e9":2}}'.encode()])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"type":"a","type":"a"}',
+        b'{"type":"a","type":"b"}',
+        b'{"type":"a","payload":{"x":1,"x":1}}',
+        b'{"type":"a","payload":[{"x":{"y":1,"z":2,"y":3}}]}',
+        b'{"type":"a","t\\u0079pe":"b"}',
+        '{"type":"a","payload":{"é":1,"\\u00e9":2}}'.encode(),
+    ],
+)
 def test_duplicate_keys(empty, raw):
     refused(empty, raw, 400)
 
@@ -123,8 +193,14 @@ def test_big_keys(empty):
 
 
 def test_numbers_are_kept(api, kind):
-    payload = {"int": 9007199254740993, "neg": -9223372036854775808, "big": 18446744073709551615,
-               "real": 0.1, "exp": 1e300, "zero": -0.0}
+    payload = {
+        "int": 9007199254740993,
+        "neg": -9223372036854775808,
+        "big": 18446744073709551615,
+        "real": 0.1,
+        "exp": 1e300,
+        "zero": -0.0,
+    }
     task = api.task(api.submit(kind, payload))
     assert task["payload"]["int"] == payload["int"] and task["payload"]["real"] == 0.1
     assert task["payload"]["neg"] == payload["neg"] and task["payload"]["exp"] == 1e300
@@ -145,8 +221,10 @@ def test_oversized_body_is_413_and_the_connection_ends(empty):
 
 
 def test_announced_oversize_is_refused_before_the_body(empty):
-    head = (f"POST /api/tasks HTTP/1.1\r\nhost: 127.0.0.1:{empty.port}\r\nauthorization: Bearer "
-            f"{empty.admin}\r\ncontent-type: application/json\r\ncontent-length: 900000000\r\n\r\n")
+    head = (
+        f"POST /api/tasks HTTP/1.1\r\nhost: 127.0.0.1:{empty.port}\r\nauthorization: Bearer "
+        f"{empty.admin}\r\ncontent-type: application/json\r\ncontent-length: 900000000\r\n\r\n"
+    )
     got, closed = raw_exchange("127.0.0.1", empty.port, [head.encode()], timeout=5)
     assert got.startswith(b"HTTP/1.1 413"), got[:200]
     assert closed is not None and closed < 5, "the connection must end"
@@ -154,12 +232,15 @@ def test_announced_oversize_is_refused_before_the_body(empty):
 
 def test_endless_chunked_body_is_cut(empty):
     def chunks():
-        yield (f"POST /api/tasks HTTP/1.1\r\nhost: 127.0.0.1:{empty.port}\r\nauthorization: Bearer "
-               f"{empty.admin}\r\ncontent-type: application/json\r\n"
-               "transfer-encoding: chunked\r\n\r\n").encode()
+        yield (
+            f"POST /api/tasks HTTP/1.1\r\nhost: 127.0.0.1:{empty.port}\r\nauthorization: Bearer "
+            f"{empty.admin}\r\ncontent-type: application/json\r\n"
+            "transfer-encoding: chunked\r\n\r\n"
+        ).encode()
         for _ in range(2000):
             sent[0] += 65536
             yield b"10000\r\n" + b"x" * 65536 + b"\r\n"
+
     sent, before = [0], resident(empty)
     got, _ = raw_exchange("127.0.0.1", empty.port, chunks(), timeout=5)
     assert got == b"" or got.startswith(b"HTTP/1.1 4"), got[:200]

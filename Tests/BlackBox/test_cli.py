@@ -20,8 +20,19 @@ def cli(server):
 
 def test_help_names_every_command(cli):
     said = cli.good("--help").output
-    for command in ("serve", "submit", "tasks", "agents", "types", "tokens", "secrets", "keys", "stats",
-                    "backup", "doctor"):
+    for command in (
+        "serve",
+        "submit",
+        "tasks",
+        "agents",
+        "types",
+        "tokens",
+        "secrets",
+        "keys",
+        "stats",
+        "backup",
+        "doctor",
+    ):
         assert re.search(rf"^\s+{command}\b", said, re.M), command
     for command in ("serve", "submit", "tasks", "agents", "types", "tokens", "secrets", "keys"):
         assert "USAGE" in cli.good(command, "--help").output
@@ -29,8 +40,16 @@ def test_help_names_every_command(cli):
 
 def test_serve_help_names_its_flags(cli):
     said = cli.good("serve", "--help").output
-    for flag in ("--host", "--port", "--data", "--config", "--database", "--allow-net", "--public-url",
-                 "--no-compat-signatures"):
+    for flag in (
+        "--host",
+        "--port",
+        "--data",
+        "--config",
+        "--database",
+        "--allow-net",
+        "--public-url",
+        "--no-compat-signatures",
+    ):
         assert flag in said, flag
     assert "3000" in said
 
@@ -39,7 +58,9 @@ def test_version(cli):
     assert re.search(r"\d+\.\d+", cli.good("--version").output)
 
 
-@pytest.mark.parametrize("shell,word", [("bash", "_orrery"), ("zsh", "#compdef"), ("fish", "complete -c")])
+@pytest.mark.parametrize(
+    "shell,word", [("bash", "_orrery"), ("zsh", "#compdef"), ("fish", "complete -c")]
+)
 def test_completions(cli, shell, word):
     assert word in cli.good("--generate-completion-script", shell).output
 
@@ -78,11 +99,23 @@ def test_submit_is_idempotent_by_key(cli, api, kind):
     assert first["taskId"] == again["taskId"] and len(api.tasks(f"type={kind}")) == 1
 
 
-@pytest.mark.parametrize("arguments", [
-    ["submit"], ["submit", "a b"], ["submit", "t", "--payload", "{"], ["submit", "t", "--priority", "99"],
-    ["nonsense"], ["tasks", "get"], ["tasks", "get", "not-an-id"], ["tasks", "get", "01JD0000000000000000000009"],
-    ["tasks", "cancel", "01JD0000000000000000000009"], ["tasks", "list", "--state", "done"],
-    ["agents", "remove", "nobody"], ["types", "limit"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit"],
+        ["submit", "a b"],
+        ["submit", "t", "--payload", "{"],
+        ["submit", "t", "--priority", "99"],
+        ["nonsense"],
+        ["tasks", "get"],
+        ["tasks", "get", "not-an-id"],
+        ["tasks", "get", "01JD0000000000000000000009"],
+        ["tasks", "cancel", "01JD0000000000000000000009"],
+        ["tasks", "list", "--state", "done"],
+        ["agents", "remove", "nobody"],
+        ["types", "limit"],
+    ],
+)
 def test_errors_are_no_zero_and_say_why(cli, arguments):
     done = cli.run(*arguments)
     assert done.code != 0 and done.errors.strip() and "Fatal error" not in done.errors
@@ -117,16 +150,22 @@ def test_tasks_list(cli, api, kind):
     got = cli.json("tasks", "list", "--type", kind)
     tasks = got["tasks"] if isinstance(got, dict) else got
     assert {task["id"] for task in tasks} == set(ids)
-    assert cli.json("tasks", "list", "--type", kind, "--state", "completed") in ([], {"tasks": []},
-                                                                                 {"tasks": [], "nextCursor": None})
+    assert cli.json("tasks", "list", "--type", kind, "--state", "completed") in (
+        [],
+        {"tasks": []},
+        {"tasks": [], "nextCursor": None},
+    )
 
 
 def test_tasks_get_and_logs(server, cli, api, kind):
     agent = PullAgent.register(server, [kind])
     task_id = api.submit(kind, {"a": 1})
     dispatch = agent.take()
-    agent.progress(dispatch, progress=50, logs=[{"timestamp": "2026-01-01T00:00:00.000Z", "level": "info",
-                                                 "message": "half way"}])
+    agent.progress(
+        dispatch,
+        progress=50,
+        logs=[{"timestamp": "2026-01-01T00:00:00.000Z", "level": "info", "message": "half way"}],
+    )
     agent.succeed(dispatch, {"r": 2})
     assert task_id in cli.good("tasks", "get", task_id).output
     got = cli.json("tasks", "get", task_id)
@@ -158,9 +197,22 @@ def test_terminal_escapes_are_not_passed_on(server, cli, api, kind):
     agent = PullAgent.register(server, [kind])
     task_id = api.submit(kind)
     dispatch = agent.take()
-    agent.progress(dispatch, message="\x1b[31mred\x07\u202e", logs=[{
-        "timestamp": "2026-01-01T00:00:00.000Z", "level": "info", "message": "a\x1b]0;owned\x07b\r\nc"}])
-    for arguments in (["tasks", "get", task_id], ["tasks", "logs", task_id], ["tasks", "list", "--type", kind]):
+    agent.progress(
+        dispatch,
+        message="\x1b[31mred\x07\u202e",
+        logs=[
+            {
+                "timestamp": "2026-01-01T00:00:00.000Z",
+                "level": "info",
+                "message": "a\x1b]0;owned\x07b\r\nc",
+            }
+        ],
+    )
+    for arguments in (
+        ["tasks", "get", task_id],
+        ["tasks", "logs", task_id],
+        ["tasks", "list", "--type", kind],
+    ):
         said = cli.good(*arguments).output
         assert "\x1b" not in said and "\x07" not in said, arguments
 
@@ -172,7 +224,10 @@ def test_agents_register_list_rotate_drain_remove(server, cli, api, kind):
     got = cli.json("agents", "register", kind, "--capability", kind, "--type", "http")
     agent = PullAgent(server, got["id"], got["secret"])
     assert agent.heartbeat()["acknowledged"] is True
-    assert got["id"] in cli.good("agents", "list").output and got["secret"] not in cli.good("agents", "list").output
+    assert (
+        got["id"] in cli.good("agents", "list").output
+        and got["secret"] not in cli.good("agents", "list").output
+    )
     rotated = cli.json("agents", "rotate", got["id"])["secret"]
     assert rotated != got["secret"]
     cli.good("agents", "drain", got["id"])
@@ -258,7 +313,9 @@ def test_beyond_loopback_without_tls_is_refused(cli):
 
 
 def test_url_with_a_token_in_it_is_refused(server, cli):
-    done = cli.run("tasks", "list", "--server", f"http://user:{server.admin}@127.0.0.1:{server.port}")
+    done = cli.run(
+        "tasks", "list", "--server", f"http://user:{server.admin}@127.0.0.1:{server.port}"
+    )
     assert done.code != 0 and server.admin not in done.output + done.errors
 
 

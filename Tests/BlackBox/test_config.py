@@ -41,8 +41,17 @@ def test_a_push_entry(new_server):
     with PushAgent(server, complete({"ok": 1})) as agent:
         agent.id, agent.secret = "pusher", SECRET
         server.env["PUSHER_SECRET"] = SECRET
-        server.write_config(config(entry("pusher", endpoint=agent.url + "/dispatch", concurrency=3,
-                                         secretName="PUSHER_SECRET", labels={"zone": "eu"})))
+        server.write_config(
+            config(
+                entry(
+                    "pusher",
+                    endpoint=agent.url + "/dispatch",
+                    concurrency=3,
+                    secretName="PUSHER_SECRET",
+                    labels={"zone": "eu"},
+                )
+            )
+        )
         server.start()
         task = server.api.wait(server.api.submit("pusher", selector={"zone": "eu"}))
         assert task["state"] == "completed" and task["agentId"] == "pusher"
@@ -63,8 +72,11 @@ def test_a_pull_entry_with_a_plain_secret(new_server, scheme):
 
 
 def test_the_shared_secret_needs_an_agent_id_in_the_body(new_server):
-    given = config(entry("one"), entry("two"), callbacks={
-        "authentication": {"type": "hmac-sha256", "secretKey": "CALLBACK_SECRET"}})
+    given = config(
+        entry("one"),
+        entry("two"),
+        callbacks={"authentication": {"type": "hmac-sha256", "secretKey": "CALLBACK_SECRET"}},
+    )
     server = started(new_server, given, env={"CALLBACK_SECRET": SECRET})
     agent = PullAgent(server, "one", SECRET)
     task_id = server.api.submit("one")
@@ -99,7 +111,9 @@ def test_a_missing_secret_stops_the_start(new_server):
 
 
 def test_queue_defaults(new_server):
-    server = started(new_server, config(queue={"type": "sqlite", "maxRetries": 1, "retryDelay": 70}))
+    server = started(
+        new_server, config(queue={"type": "sqlite", "maxRetries": 1, "retryDelay": 70})
+    )
     task = server.api.task(server.api.submit("a"))
     assert task["retry"]["maxAttempts"] == 2 and task["retry"]["base"] == 70
     task = server.api.task(server.api.submit("a", retry={"maxAttempts": 7}))
@@ -116,7 +130,9 @@ def test_max_retries_is_one_less_than_attempts(new_server):
 
 
 def test_the_timeout_of_an_entry_is_the_default_of_its_tasks(new_server):
-    server = started(new_server, config(entry("p", secretName="S", timeout=7000)), env={"S": SECRET})
+    server = started(
+        new_server, config(entry("p", secretName="S", timeout=7000)), env={"S": SECRET}
+    )
     agent = PullAgent(server, "p", SECRET)
     server.api.submit("p")
     assert agent.take()["timeout"] == 7000
@@ -126,7 +142,9 @@ def test_the_timeout_of_an_entry_is_the_default_of_its_tasks(new_server):
 
 def test_callback_url(new_server):
     url = "https://orrery.example.com/hooks/api/agent-callback"
-    server = started(new_server, config(entry("p", secretName="S"), callbacks={"url": url}), env={"S": SECRET})
+    server = started(
+        new_server, config(entry("p", secretName="S"), callbacks={"url": url}), env={"S": SECRET}
+    )
     task_id = server.api.submit("p")
     dispatch = PullAgent(server, "p", SECRET).take()
     assert dispatch["callbackUrl"] == url
@@ -185,45 +203,65 @@ def test_entries_gone_are_drained_and_disabled(new_server):
     assert server.api.agent("p")["state"] == "active" and agent.take()["taskId"] == waiting
 
 
-@pytest.mark.parametrize("given,words", [
-    ({"agents": [], "agnets": []}, ["agnets"]), ({"agents": {}}, ["agents"]),
-    (config({"id": "a", "type": "http", "capabilites": []}), ["agents[0]", "capabilites", "capabilities"]),
-    (config({"type": "http", "capabilities": ["a"]}), ["agents[0]", "id"]),
-    (config({"id": "a b", "type": "http", "capabilities": ["a"]}), ["agents[0].id"]),
-    (config(entry("a"), entry("a")), ["agents[1]", "a"]),
-    (config(entry("a", type="robot")), ["agents[0].type"]),
-    (config(entry("a", concurrency=0)), ["agents[0].concurrency"]),
-    (config(entry("a", concurrency="4")), ["agents[0].concurrency"]),
-    (config(entry("a", timeout=-1)), ["agents[0].timeout"]),
-    (config(entry("a", endpoint="nonsense")), ["agents[0].endpoint"]),
-    (config(entry("a", endpoint="http://10.0.0.1/")), ["agents[0].endpoint"]),
-    (config(entry("a", endpoint="https://93.184.216.34/", launch={"command": ["x"]})), ["agents[0]"]),
-    (config(entry("a", launch={"command": []})), ["agents[0].launch.command"]),
-    (config(entry("a", launch={"cmd": ["x"]})), ["agents[0].launch", "cmd"]),
-    (config(entry("a", authentication={"type": "magic"})), ["agents[0].authentication.type"]),
-    (config(queue={"type": "sqlite", "retries": 1}), ["queue", "retries", "maxRetries"]),
-    (config(queue={"type": "postgres"}), ["queue.type"]), (config(queue={"type": "redis"}), ["queue.type"]),
-    (config(queue={"maxRetries": -1}), ["queue.maxRetries"]),
-    (config(queue={"retryDelay": "5s"}), ["queue.retryDelay"]),
-    (config(callbacks={"timeout": 0}), ["callbacks.timeout"]),
-    (config(callbacks={"url": "nonsense"}), ["callbacks.url"]),
-    (config(callbacks={"authentication": {"type": "rsa", "secretKey": "X"}}), ["callbacks.authentication.type"]),
-    (config(network={"allow": ["x"]}), ["network.allow"]), (config(network={"deny": []}), ["network", "deny"]),
-    (config(limits={"types": {"a b": {"concurrency": 1}}}), ["limits.types"]),
-    (config(limits={"types": {"a": {"concurrency": 0}}}), ["limits.types.a.concurrency"]),
-], ids=lambda value: json.dumps(value)[:50])
+@pytest.mark.parametrize(
+    "given,words",
+    [
+        ({"agents": [], "agnets": []}, ["agnets"]),
+        ({"agents": {}}, ["agents"]),
+        (
+            config({"id": "a", "type": "http", "capabilites": []}),
+            ["agents[0]", "capabilites", "capabilities"],
+        ),
+        (config({"type": "http", "capabilities": ["a"]}), ["agents[0]", "id"]),
+        (config({"id": "a b", "type": "http", "capabilities": ["a"]}), ["agents[0].id"]),
+        (config(entry("a"), entry("a")), ["agents[1]", "a"]),
+        (config(entry("a", type="robot")), ["agents[0].type"]),
+        (config(entry("a", concurrency=0)), ["agents[0].concurrency"]),
+        (config(entry("a", concurrency="4")), ["agents[0].concurrency"]),
+        (config(entry("a", timeout=-1)), ["agents[0].timeout"]),
+        (config(entry("a", endpoint="nonsense")), ["agents[0].endpoint"]),
+        (config(entry("a", endpoint="http://10.0.0.1/")), ["agents[0].endpoint"]),
+        (
+            config(entry("a", endpoint="https://93.184.216.34/", launch={"command": ["x"]})),
+            ["agents[0]"],
+        ),
+        (config(entry("a", launch={"command": []})), ["agents[0].launch.command"]),
+        (config(entry("a", launch={"cmd": ["x"]})), ["agents[0].launch", "cmd"]),
+        (config(entry("a", authentication={"type": "magic"})), ["agents[0].authentication.type"]),
+        (config(queue={"type": "sqlite", "retries": 1}), ["queue", "retries", "maxRetries"]),
+        (config(queue={"type": "postgres"}), ["queue.type"]),
+        (config(queue={"type": "redis"}), ["queue.type"]),
+        (config(queue={"maxRetries": -1}), ["queue.maxRetries"]),
+        (config(queue={"retryDelay": "5s"}), ["queue.retryDelay"]),
+        (config(callbacks={"timeout": 0}), ["callbacks.timeout"]),
+        (config(callbacks={"url": "nonsense"}), ["callbacks.url"]),
+        (
+            config(callbacks={"authentication": {"type": "rsa", "secretKey": "X"}}),
+            ["callbacks.authentication.type"],
+        ),
+        (config(network={"allow": ["x"]}), ["network.allow"]),
+        (config(network={"deny": []}), ["network", "deny"]),
+        (config(limits={"types": {"a b": {"concurrency": 1}}}), ["limits.types"]),
+        (config(limits={"types": {"a": {"concurrency": 0}}}), ["limits.types.a.concurrency"]),
+    ],
+    ids=lambda value: json.dumps(value)[:50],
+)
 def test_bad_keys_stop_the_start(new_server, given, words):
     refused(new_server, given, *words)
 
 
-@pytest.mark.parametrize("agent,word", [
-    (entry("a", type="wasm"), "wasm"), (entry("a", type="cloud", provider="aws"), "cloud")])
+@pytest.mark.parametrize(
+    "agent,word",
+    [(entry("a", type="wasm"), "wasm"), (entry("a", type="cloud", provider="aws"), "cloud")],
+)
 def test_kinds_not_built_yet_are_refused_with_a_sentence(new_server, agent, word):
     said = refused(new_server, config(agent), word, "agents[0]")
     assert "not" in said
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"agents":[],}', '{"agents":[],"agents":[]}', "\ufeff{}"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"agents":[],}', '{"agents":[],"agents":[]}', "\ufeff{}"]
+)
 def test_a_file_that_is_no_json(new_server, text):
     refused(new_server, text, "agents.json")
 
@@ -254,8 +292,17 @@ def test_flags_win_over_environment_over_file(new_server, kind):
 
 
 def test_a_kept_connector_option_harms_nothing(new_server):
-    given = config(entry("a", engine="x", region="eu", runtime="r", options={"a": [1]}, viewport={"w": 1},
-                         secretName="S"))
+    given = config(
+        entry(
+            "a",
+            engine="x",
+            region="eu",
+            runtime="r",
+            options={"a": [1]},
+            viewport={"w": 1},
+            secretName="S",
+        )
+    )
     server = started(new_server, given, env={"S": SECRET})
     assert PullAgent(server, "a", SECRET).heartbeat()["acknowledged"] is True
 

@@ -27,8 +27,11 @@ class TokenServer:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
                 outer.asked.append((dict(self.headers.items()), urllib.parse.parse_qs(body)))
-                token = {"access_token": f"access-{len(outer.asked)}", "token_type": "Bearer",
-                         "expires_in": outer.expires}
+                token = {
+                    "access_token": f"access-{len(outer.asked)}",
+                    "token_type": "Bearer",
+                    "expires_in": outer.expires,
+                }
                 content = json.dumps(token).encode()
                 self.send_response(outer.status)
                 self.send_header("content-type", "application/json")
@@ -38,6 +41,7 @@ class TokenServer:
 
             def log_message(self, *_):
                 pass
+
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/token"
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
@@ -52,18 +56,35 @@ class TokenServer:
 
 def run(new_server, authentication, behave=None, env=None, tasks=1):
     """Tasks through a configured push agent; its dispatches and the server."""
-    server = new_server(start=False, env={"S": SECRET, "CRED": CREDENTIAL, **(env or {})},
-                        args=["--allow-net", "127.0.0.1/32"])
+    server = new_server(
+        start=False,
+        env={"S": SECRET, "CRED": CREDENTIAL, **(env or {})},
+        args=["--allow-net", "127.0.0.1/32"],
+    )
     with PushAgent(server, behave or complete()) as agent:
         agent.id, agent.secret = "p", SECRET
-        server.write_config({"agents": [{
-            "id": "p", "type": "http", "capabilities": ["p"], "endpoint": agent.url + "/dispatch",
-            "secretName": "S", "authentication": authentication}]})
+        server.write_config(
+            {
+                "agents": [
+                    {
+                        "id": "p",
+                        "type": "http",
+                        "capabilities": ["p"],
+                        "endpoint": agent.url + "/dispatch",
+                        "secretName": "S",
+                        "authentication": authentication,
+                    }
+                ]
+            }
+        )
         server.start()
         for _ in range(tasks):
             assert server.api.wait(server.api.submit("p"), 20)["state"] == "completed"
         assert all(got.verified for got in agent.dispatches), "our signature goes out as well"
-        assert CREDENTIAL not in server.log() and CREDENTIAL not in server.api.get("/api/agents").body.decode()
+        assert (
+            CREDENTIAL not in server.log()
+            and CREDENTIAL not in server.api.get("/api/agents").body.decode()
+        )
         return agent.dispatches
 
 
@@ -89,8 +110,17 @@ def test_hmac_is_nothing_more(new_server):
 
 def test_oauth2_client_credentials_are_fetched_once(new_server):
     with TokenServer() as tokens:
-        got = run(new_server, {"type": "oauth2", "tokenUrl": tokens.url, "clientId": "me", "scope": "run",
-                               "keyName": "CRED"}, tasks=3)
+        got = run(
+            new_server,
+            {
+                "type": "oauth2",
+                "tokenUrl": tokens.url,
+                "clientId": "me",
+                "scope": "run",
+                "keyName": "CRED",
+            },
+            tasks=3,
+        )
         assert [one.header("authorization") for one in got] == [["Bearer access-1"]] * 3
         assert len(tokens.asked) == 1
         headers, form = tokens.asked[0]
@@ -111,19 +141,44 @@ def test_oauth2_token_that_ends_is_fetched_again(new_server):
     def slow(agent, dispatch):
         pause(1.2)
         return complete()(agent, dispatch)
+
     with TokenServer(expires=1) as tokens:
-        got = run(new_server, {"type": "oauth2", "tokenUrl": tokens.url, "clientId": "me",
-                               "keyName": "CRED"}, behave=slow, tasks=2)
-        assert [one.header("authorization") for one in got] == [["Bearer access-1"], ["Bearer access-2"]]
+        got = run(
+            new_server,
+            {"type": "oauth2", "tokenUrl": tokens.url, "clientId": "me", "keyName": "CRED"},
+            behave=slow,
+            tasks=2,
+        )
+        assert [one.header("authorization") for one in got] == [
+            ["Bearer access-1"],
+            ["Bearer access-2"],
+        ]
 
 
 def test_a_token_server_that_fails_puts_the_task_back(new_server):
-    server = new_server(start=False, env={"S": SECRET, "CRED": CREDENTIAL}, args=["--allow-net", "127.0.0.1/32"])
+    server = new_server(
+        start=False, env={"S": SECRET, "CRED": CREDENTIAL}, args=["--allow-net", "127.0.0.1/32"]
+    )
     with TokenServer(status=500) as tokens, PushAgent(server, complete()) as agent:
-        server.write_config({"agents": [{
-            "id": "p", "type": "http", "capabilities": ["p"], "endpoint": agent.url + "/dispatch",
-            "secretName": "S", "authentication": {"type": "oauth2", "tokenUrl": tokens.url,
-                                                  "clientId": "me", "keyName": "CRED"}}]})
+        server.write_config(
+            {
+                "agents": [
+                    {
+                        "id": "p",
+                        "type": "http",
+                        "capabilities": ["p"],
+                        "endpoint": agent.url + "/dispatch",
+                        "secretName": "S",
+                        "authentication": {
+                            "type": "oauth2",
+                            "tokenUrl": tokens.url,
+                            "clientId": "me",
+                            "keyName": "CRED",
+                        },
+                    }
+                ]
+            }
+        )
         server.start()
         task_id = server.api.submit("p")
         eventually(lambda: tokens.asked, 8)
@@ -133,16 +188,34 @@ def test_a_token_server_that_fails_puts_the_task_back(new_server):
         assert CREDENTIAL not in server.log()
 
 
-@pytest.mark.parametrize("authentication,word", [
-    ({"type": "bearer"}, "keyName"), ({"type": "bearer", "keyName": "NOT_SET"}, "NOT_SET"),
-    ({"type": "oauth2", "keyName": "CRED", "clientId": "x"}, "tokenUrl"),
-    ({"type": "oauth2", "keyName": "CRED", "tokenUrl": "https://93.184.216.34/t"}, "clientId"),
-    ({"type": "oauth2", "keyName": "CRED", "tokenUrl": "ftp://x/t", "clientId": "x"}, "tokenUrl"),
-    ({"type": "api-key", "keyName": "CRED", "header": "bad header"}, "header"),
-    ({"type": "bearer", "keyName": "CRED", "extra": 1}, "extra"), ({"keyName": "CRED"}, "type")])
+@pytest.mark.parametrize(
+    "authentication,word",
+    [
+        ({"type": "bearer"}, "keyName"),
+        ({"type": "bearer", "keyName": "NOT_SET"}, "NOT_SET"),
+        ({"type": "oauth2", "keyName": "CRED", "clientId": "x"}, "tokenUrl"),
+        ({"type": "oauth2", "keyName": "CRED", "tokenUrl": "https://93.184.216.34/t"}, "clientId"),
+        (
+            {"type": "oauth2", "keyName": "CRED", "tokenUrl": "ftp://x/t", "clientId": "x"},
+            "tokenUrl",
+        ),
+        ({"type": "api-key", "keyName": "CRED", "header": "bad header"}, "header"),
+        ({"type": "bearer", "keyName": "CRED", "extra": 1}, "extra"),
+        ({"keyName": "CRED"}, "type"),
+    ],
+)
 def test_bad_authentication_stops_the_start(new_server, authentication, word):
-    given = {"agents": [{"id": "p", "type": "http", "capabilities": ["p"],
-                         "endpoint": "https://93.184.216.34/d", "authentication": authentication}]}
+    given = {
+        "agents": [
+            {
+                "id": "p",
+                "type": "http",
+                "capabilities": ["p"],
+                "endpoint": "https://93.184.216.34/d",
+                "authentication": authentication,
+            }
+        ]
+    }
     code, said = new_server(start=False, config=given, env={"CRED": CREDENTIAL}).run_to_end()
     assert code != 0 and word in said and "agents[0].authentication" in said
     assert CREDENTIAL not in said
@@ -153,9 +226,20 @@ def test_a_named_secret_as_credential(new_server):
     assert server.api.call("PUT", "/api/secrets/NAMED", {"value": CREDENTIAL}).status == 204
     with PushAgent(server, complete()) as agent:
         agent.id, agent.secret = "p", SECRET
-        server.write_config({"agents": [{
-            "id": "p", "type": "http", "capabilities": ["p"], "endpoint": agent.url + "/dispatch",
-            "secretName": "S", "authentication": {"type": "bearer", "keyName": "NAMED"}}]})
+        server.write_config(
+            {
+                "agents": [
+                    {
+                        "id": "p",
+                        "type": "http",
+                        "capabilities": ["p"],
+                        "endpoint": agent.url + "/dispatch",
+                        "secretName": "S",
+                        "authentication": {"type": "bearer", "keyName": "NAMED"},
+                    }
+                ]
+            }
+        )
         server.restart()
         server.api.wait(server.api.submit("p"))
         assert agent.dispatches[0].header("authorization") == [f"Bearer {CREDENTIAL}"]

@@ -20,7 +20,9 @@ def small_disk(tmp_path):
     place.mkdir()
     if os.getuid() != 0:
         pytest.skip("SKIPPED: a small file system needs root to mount")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], capture_output=True, text=True
+    )
     if done.returncode:
         pytest.skip(f"SKIPPED: cannot mount a tmpfs: {done.stderr.strip()}")
     yield place
@@ -68,8 +70,11 @@ def test_a_full_disk_is_507_and_resumes(new_server, small_disk):
         assert server.api.task(task_id)["state"] == "queued", "reads go on"
     assert_problem(server.api.post("/api/tasks", {"type": "a", "payload": "x" * 5000}), 507)
     filler.unlink()
-    after = eventually(lambda: (one := server.api.post("/api/tasks", {"type": "a"})).status == 201 and one, 10,
-                       what="resumes without a restart")
+    after = eventually(
+        lambda: (one := server.api.post("/api/tasks", {"type": "a"})).status == 201 and one,
+        10,
+        what="resumes without a restart",
+    )
     server.kill()
     assert integrity(server) == [("ok",)]
     server.start()
@@ -102,13 +107,20 @@ def fiu(points, chance):
     tool = shutil.which("fiu-run")
     if not tool:
         pytest.skip("SKIPPED: fiu-run is not installed (Debian: fiu-utils)")
-    faults = [part for point in points for part in ("-c", f"enable_random name={point},probability={chance}")]
+    faults = [
+        part
+        for point in points
+        for part in ("-c", f"enable_random name={point},probability={chance}")
+    ]
     return [tool, "-x", *faults]
 
 
 @pytest.mark.timeout(90)
-@pytest.mark.parametrize("points", [["posix/io/sync/fsync", "posix/io/sync/fdatasync"], ["posix/io/rw/pwrite"]],
-                         ids=["fsync", "pwrite"])
+@pytest.mark.parametrize(
+    "points",
+    [["posix/io/sync/fsync", "posix/io/sync/fdatasync"], ["posix/io/rw/pwrite"]],
+    ids=["fsync", "pwrite"],
+)
 def test_io_errors_never_acknowledge_what_is_lost(new_server, points):
     """Each 2xx holds after kill -9, whatever failed meanwhile; else 503/507, or a non-zero exit."""
     server = new_server()
@@ -141,17 +153,21 @@ def test_io_errors_never_acknowledge_what_is_lost(new_server, points):
 
 def storm(server, acked, statuses, lock):
     """Eight clients that submit until something has failed for a while or 300 each have passed."""
+
     def submit():
         client = server.api.with_token(server.admin)
         for _ in range(150):
             try:
-                answer = client.post("/api/tasks", {"type": "a", "payload": {"x": "y" * 100}}, timeout=5)
+                answer = client.post(
+                    "/api/tasks", {"type": "a", "payload": {"x": "y" * 100}}, timeout=5
+                )
             except OSError:
                 return
             with lock:
                 statuses.add(answer.status)
                 if answer.status == 201:
                     acked.append(answer.json["taskId"])
+
     threads = [threading.Thread(target=submit, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()

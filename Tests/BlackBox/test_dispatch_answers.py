@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from harness.push_agent import PushAgent, Reply, accept, answer, complete, die, in_turn, sync
 from harness.pull_agent import PullAgent
+from harness.push_agent import PushAgent, Reply, accept, answer, complete, die, in_turn, sync
 from harness.wait import eventually, holds
 
 UNTRUSTED = (401, 403, 404, 410)
@@ -53,11 +53,24 @@ def test_200_with_a_retryable_failure_is_retried(server, api, kind, fast):
     assert task["state"] == "completed" and task["attempt"] == 2 and task["failures"] == 1
 
 
-@pytest.mark.parametrize("status,body", [
-    (200, {}), (200, {"accepted": False}), (202, {"accepted": "true"}), (200, b"not json"),
-    (200, b""), (204, None), (200, []), (200, None), (200, b"null"), (200, {"status": "odd"}),
-    (202, b'{"accepted":true,"accepted":true}'), (200, b"\xff\xfe{}"), (200, b"[" * 5000),
-])
+@pytest.mark.parametrize(
+    "status,body",
+    [
+        (200, {}),
+        (200, {"accepted": False}),
+        (202, {"accepted": "true"}),
+        (200, b"not json"),
+        (200, b""),
+        (204, None),
+        (200, []),
+        (200, None),
+        (200, b"null"),
+        (200, {"status": "odd"}),
+        (202, b'{"accepted":true,"accepted":true}'),
+        (200, b"\xff\xfe{}"),
+        (200, b"[" * 5000),
+    ],
+)
 def test_any_other_2xx_is_a_bad_answer(server, api, kind, fast, status, body):
     with pushed(server, kind, answer(status, body)) as agent:
         task = api.wait(api.submit(kind, retry={**fast, "maxAttempts": 2}))
@@ -110,6 +123,7 @@ def test_retry_after_as_a_date(server, api, kind):
             return complete()(agent, dispatch)
         when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
         return Reply(503, {}, [("retry-after", email.utils.format_datetime(when, usegmt=True))])
+
     with pushed(server, kind, behave) as agent:
         task = api.wait(api.submit(kind), 12)
         first, second = agent.received(2)
@@ -194,8 +208,15 @@ def test_the_pause_doubles(server, api, kind):
 
 
 def test_unresolvable_name_puts_back(server, api, kind, fast):
-    made = api.post("/api/agents", {"name": kind, "type": "http", "capabilities": [kind],
-                                    "endpoint": "https://no-such-host.invalid/dispatch"})
+    made = api.post(
+        "/api/agents",
+        {
+            "name": kind,
+            "type": "http",
+            "capabilities": [kind],
+            "endpoint": "https://no-such-host.invalid/dispatch",
+        },
+    )
     if made.status == 422:
         return  # refused at registration is as good: nothing can be lost there
     assert made.status == 201, repr(made)
@@ -217,6 +238,7 @@ def test_callback_before_the_answer_wins(server, api, kind):
         got = agent.succeed(dispatch, {"early": True})
         assert got.status == 200, repr(got)
         return Reply(500, {})
+
     with pushed(server, kind, behave) as agent:
         task = api.wait(api.submit(kind))
         assert task["state"] == "completed" and task["results"]["data"] == {"early": True}

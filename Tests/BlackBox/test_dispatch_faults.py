@@ -46,14 +46,16 @@ def test_sync_agents_have_until_the_deadline(quick, kind, fast):
     def behave(agent, dispatch):
         pause(2.5)
         return Reply(200, agent.report(dispatch, data="slow"))
+
     task, elapsed = run(quick, kind, fast, behave, answers="sync")
     assert task["state"] == "completed" and task["results"]["data"] == "slow" and elapsed > 2.4
 
 
 def test_sync_agents_have_no_more_than_the_timeout(quick, kind, fast):
     with PushAgent.register(quick, [kind], hang, answers="sync"):
-        task = quick.api.wait(quick.api.submit(
-            kind, timeout=2000, retry={**fast, "maxAttempts": 1}), 8)
+        task = quick.api.wait(
+            quick.api.submit(kind, timeout=2000, retry={**fast, "maxAttempts": 1}), 8
+        )
     assert task["state"] == "failed" and task["error"]["code"] == "TIMEOUT"
 
 
@@ -62,6 +64,7 @@ def test_drip_of_headers(quick, kind, fast):
         for byte in b"HTTP/1.1 200 OK\r\nx-slow: " + b"y" * 200:
             yield bytes([byte])
             pause(0.1)
+
     task, elapsed = run(quick, kind, fast, raw(pieces))
     assert task["state"] == "failed" and elapsed < 6
 
@@ -72,6 +75,7 @@ def test_drip_of_a_body(quick, kind, fast):
         for _ in range(200):
             yield b" "
             pause(0.1)
+
     task, elapsed = run(quick, kind, fast, raw(pieces))
     assert task["state"] == "failed" and elapsed < 6
 
@@ -92,6 +96,7 @@ def test_endless_chunked_answer(quick, kind, fast):
         for _ in range(4096):
             sent[0] += 65536
             yield b"10000\r\n" + b"x" * 65536 + b"\r\n"
+
     before = resident(quick)
     task, elapsed = run(quick, kind, fast, raw(pieces))
     assert task["state"] == "failed" and elapsed < 6
@@ -107,11 +112,18 @@ def test_gzip_bomb_is_not_inflated(quick, kind, fast):
     assert task["state"] == "failed" and resident(quick) - before < 64 << 20
 
 
-@pytest.mark.parametrize("garbage", [
-    b"\x00\x01\x02\x03" * 64, b"HTTP/9.9 999 what\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!", b"SSH-2.0-x\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n",
-], ids=["binary", "version", "negative", "two-lengths", "ssh", "switching"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02\x03" * 64,
+        b"HTTP/9.9 999 what\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
+        b"SSH-2.0-x\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n",
+    ],
+    ids=["binary", "version", "negative", "two-lengths", "ssh", "switching"],
+)
 def test_garbage(quick, kind, fast, garbage):
     task, elapsed = run(quick, kind, fast, raw(garbage))
     assert task["state"] == "failed" and elapsed < 6
@@ -121,20 +133,25 @@ def test_flood_of_1xx(quick, kind, fast):
     def pieces():
         for _ in range(20000):
             yield b"HTTP/1.1 100 Continue\r\n\r\n" * 50
+
     before = resident(quick)
     task, elapsed = run(quick, kind, fast, raw(pieces))
     assert task["state"] == "failed" and elapsed < 8 and resident(quick) - before < 64 << 20
 
 
 def test_flood_of_headers(quick, kind, fast):
-    head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"x-%d: %s\r\n" % (i, b"y" * 500) for i in range(20000))
+    head = b"HTTP/1.1 200 OK\r\n" + b"".join(
+        b"x-%d: %s\r\n" % (i, b"y" * 500) for i in range(20000)
+    )
     before = resident(quick)
     task, _ = run(quick, kind, fast, raw(head + b"content-length: 0\r\n\r\n"))
     assert task["state"] == "failed" and resident(quick) - before < 64 << 20
 
 
 def test_shorter_body_than_announced(quick, kind, fast):
-    task, _ = run(quick, kind, fast, raw(JSON_HEAD + b'content-length: 500\r\n\r\n{"accepted":true}'))
+    task, _ = run(
+        quick, kind, fast, raw(JSON_HEAD + b'content-length: 500\r\n\r\n{"accepted":true}')
+    )
     assert task["state"] == "failed"
 
 
@@ -155,6 +172,7 @@ def test_sync_answer_of_another_task_does_not_settle_it(quick, kind, fast):
 
     def behave(agent, dispatch):
         return Reply(200, {**agent.report(dispatch, data="lie"), "taskId": victim})
+
     run(quick, kind, fast, behave)
     assert api.task(victim)["state"] == "queued"
 
@@ -162,6 +180,7 @@ def test_sync_answer_of_another_task_does_not_settle_it(quick, kind, fast):
 def test_answer_with_an_older_attempt_is_not_taken(quick, kind, fast):
     def behave(agent, dispatch):
         return Reply(200, {**agent.report(dispatch, data="lie"), "attempt": 7, "leaseToken": "x"})
+
     with PushAgent.register(quick, [kind], behave) as agent:
         task_id = quick.api.submit(kind, retry={**fast, "maxAttempts": 1})
         agent.received()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# kill -9 at random moments under load: nothing acknowledged is lost, nothing ends twice, back in 2 s.
+# kill -9 at random moments under load: nothing acknowledged is lost, nothing ends twice.
 
 import os
 import random
@@ -41,8 +41,10 @@ def test_kill_9_under_load(new_server):
     assert states <= {"completed", "failed"}, states
     unknown = set(stored) - set(load.acked)
     assert len(unknown) <= len(load.unsure), "tasks that nobody submitted"
-    print(f"{len(load.acked)} acknowledged, {len(load.unsure)} unsure, {len(unknown)} of them stored, "
-          f"{sum(len(ends) for ends in load.ends.values())} reports acknowledged, {ROUNDS} kills")
+    print(
+        f"{len(load.acked)} tasks, {len(load.unsure)} unsure, {len(unknown)} of those stored, "
+        f"{sum(len(ends) for ends in load.ends.values())} reports acknowledged, {ROUNDS} kills"
+    )
 
 
 @pytest.mark.timeout(120)
@@ -82,9 +84,16 @@ def test_sigterm_ends_waiting_polls(new_server):
             answers.append(call())
         except OSError as error:
             answers.append(error)
-    threads = [threading.Thread(target=ask, args=(call,)) for call in (
-        lambda: agent.lease_call(1, 30),
-        lambda: server.api.with_token(server.admin).get(f"/api/tasks/{task_id}/wait?timeoutSeconds=30"))]
+
+    threads = [
+        threading.Thread(target=ask, args=(call,))
+        for call in (
+            lambda: agent.lease_call(1, 30),
+            lambda: server.api.with_token(server.admin).get(
+                f"/api/tasks/{task_id}/wait?timeoutSeconds=30"
+            ),
+        )
+    ]
     for thread in threads:
         thread.start()
     pause(0.5)
@@ -106,8 +115,14 @@ def test_every_kind_of_write_survives_kill_9(new_server):
     agent.succeed(got[done], {"n": 1})
     agent.fail(got[failed], retryable=False)
     agent.fail(got[backing])
-    assert agent.progress(got[held], progress=33, logs=[{"message": "kept", "level": "info",
-                          "timestamp": "2026-01-01T00:00:00.000Z"}]).status == 200
+    assert (
+        agent.progress(
+            got[held],
+            progress=33,
+            logs=[{"message": "kept", "level": "info", "timestamp": "2026-01-01T00:00:00.000Z"}],
+        ).status
+        == 200
+    )
     api.cancel(cancelled)
     api.post(f"/api/tasks/{failed}/acknowledge")
     again = api.retry(failed).json["taskId"]

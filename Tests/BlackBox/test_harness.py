@@ -39,7 +39,9 @@ def test_it_verifies_what_arrives(agent):
 def test_it_answers_in_the_body(agent):
     agent.behave = push.sync(data={"n": 1})
     got = dispatch(agent).json
-    assert got["status"] == "success" and got["results"]["data"] == {"n": 1} and got["agentId"] == "a"
+    assert (
+        got["status"] == "success" and got["results"]["data"] == {"n": 1} and got["agentId"] == "a"
+    )
 
 
 def test_it_behaves_in_turn(agent):
@@ -61,5 +63,7 @@ def test_it_hangs_until_released(agent):
 
 
 def test_it_sends_raw_bytes(agent):
-    agent.behave = push.raw(lambda: iter([b"HTTP/1.1 299 Odd\r\n", b"content-length: 2\r\n\r\n", b"{}"]))
+    agent.behave = push.raw(
+        lambda: iter([b"HTTP/1.1 299 Odd\r\n", b"content-length: 2\r\n\r\n", b"{}"])
+    )
     assert dispatch(agent).status == 299

@@ -40,9 +40,19 @@ def test_both_only_if_equal(api, kind, key):
     assert api.tasks(f"type={kind}") == []
 
 
-@pytest.mark.parametrize("change", [
-    {"payload": {"a": 2}}, {"priority": 6}, {"labels": {"x": "y"}}, {"timeout": 1000}, {"key": "k"},
-    {"requires": ["x"]}, {"retry": {"maxAttempts": 2}}, {"deadline": "2099-01-01T00:00:00.000Z"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"payload": {"a": 2}},
+        {"priority": 6},
+        {"labels": {"x": "y"}},
+        {"timeout": 1000},
+        {"key": "k"},
+        {"requires": ["x"]},
+        {"retry": {"maxAttempts": 2}},
+        {"deadline": "2099-01-01T00:00:00.000Z"},
+    ],
+)
 def test_another_body_is_422(api, kind, key, change):
     body = {"type": kind, "payload": {"a": 1}}
     assert post(api, body, key).status == 201
@@ -50,11 +60,30 @@ def test_another_body_is_422(api, kind, key, change):
     assert len(api.tasks(f"type={kind}")) == 1
 
 
-@pytest.mark.parametrize("explicit", [
-    {"priority": 5}, {"priority": "medium"}, {"payload": {}}, {"requires": []}, {"labels": {}},
-    {"selector": {}}, {"timeout": 300000}, {"retry": {}}, {"retry": {"maxAttempts": 4}},
-    {"retry": {"maxAttempts": 4, "backoff": "exponential", "base": 5000, "factor": 2, "cap": 300000,
-               "jitter": 0.2}}])
+@pytest.mark.parametrize(
+    "explicit",
+    [
+        {"priority": 5},
+        {"priority": "medium"},
+        {"payload": {}},
+        {"requires": []},
+        {"labels": {}},
+        {"selector": {}},
+        {"timeout": 300000},
+        {"retry": {}},
+        {"retry": {"maxAttempts": 4}},
+        {
+            "retry": {
+                "maxAttempts": 4,
+                "backoff": "exponential",
+                "base": 5000,
+                "factor": 2,
+                "cap": 300000,
+                "jitter": 0.2,
+            }
+        },
+    ],
+)
 def test_defaults_made_explicit_compare_equal(api, kind, key, explicit):
     first = post(api, {"type": kind}, key)
     again = post(api, {"type": kind, **explicit}, key)
@@ -63,10 +92,16 @@ def test_defaults_made_explicit_compare_equal(api, kind, key, explicit):
 
 
 def test_order_and_spaces_of_the_json_do_not_matter(api, kind, key):
-    first = api.post("/api/tasks", raw=f'{{"type":"{kind}","payload":{{"a":1,"b":2}}}}'.encode(),
-                     headers=[("idempotency-key", key)])
-    again = api.post("/api/tasks", raw=f' {{ "payload" : {{"b":2, "a":1}}, "type":"{kind}" }}'.encode(),
-                     headers=[("idempotency-key", key)])
+    first = api.post(
+        "/api/tasks",
+        raw=f'{{"type":"{kind}","payload":{{"a":1,"b":2}}}}'.encode(),
+        headers=[("idempotency-key", key)],
+    )
+    again = api.post(
+        "/api/tasks",
+        raw=f' {{ "payload" : {{"b":2, "a":1}}, "type":"{kind}" }}'.encode(),
+        headers=[("idempotency-key", key)],
+    )
     assert (first.status, again.status) == (201, 200), (first, again)
 
 
@@ -77,6 +112,7 @@ def test_64_at_once_make_one_task(server, api, kind, key):
         calls = api.with_token(api.token)
         gate.wait()
         answers.append(post(calls, {"type": kind, "payload": {"a": 1}}, key))
+
     threads = [threading.Thread(target=send) for _ in range(64)]
     for thread in threads:
         thread.start()
@@ -95,6 +131,7 @@ def test_64_at_once_with_two_bodies_make_one_task(api, kind, key):
         calls = api.with_token(api.token)
         gate.wait()
         answers.append((n, post(calls, {"type": kind, "payload": {"n": n}}, key)))
+
     threads = [threading.Thread(target=send, args=(index % 2,)) for index in range(64)]
     for thread in threads:
         thread.start()
@@ -136,8 +173,13 @@ def test_bulk_keys_are_per_element(api, kind, key, ndjson):
 
 
 def test_bulk_with_unequal_repeats_stores_nothing(api, kind, key):
-    answer = api.bulk([{"type": kind}, {"type": kind, "idempotencyKey": key},
-                       {"type": kind, "idempotencyKey": key, "priority": 9}])
+    answer = api.bulk(
+        [
+            {"type": kind},
+            {"type": kind, "idempotencyKey": key},
+            {"type": kind, "idempotencyKey": key, "priority": 9},
+        ]
+    )
     assert_problem(answer, 422)
     assert api.tasks(f"type={kind}") == []
     assert post(api, {"type": kind, "priority": 1}, key).status == 201

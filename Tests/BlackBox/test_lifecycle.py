@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from harness.push_agent import PushAgent, accept, complete, sync
 from harness.pull_agent import PullAgent
+from harness.push_agent import PushAgent, accept, complete, sync
 from harness.wait import eventually
 
 ULID = re.compile(r"\A[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
@@ -42,8 +42,11 @@ def test_callback_answer(server, api, kind):
     task_id = api.submit(kind)
     answer = agent.succeed(agent.take())
     assert answer.status == 200
-    assert answer.json == {"acknowledged": True, "nextAction": "none",
-                           "metadata": {"state": "completed", "attempt": 1}}
+    assert answer.json == {
+        "acknowledged": True,
+        "nextAction": "none",
+        "metadata": {"state": "completed", "attempt": 1},
+    }
     assert api.task(task_id)["state"] == "completed"
 
 
@@ -51,8 +54,14 @@ def test_task_as_it_is_returned_has_the_defaults(api, kind):
     task = api.task(api.submit(kind))
     assert task["payload"] == {} and task["requires"] == [] and task["selector"] == {}
     assert task["labels"] == {} and task["priority"] == 5 and task["timeout"] == 300000
-    assert task["retry"] == {"maxAttempts": 4, "backoff": "exponential", "base": 5000,
-                             "factor": 2, "cap": 300000, "jitter": 0.2}
+    assert task["retry"] == {
+        "maxAttempts": 4,
+        "backoff": "exponential",
+        "base": 5000,
+        "factor": 2,
+        "cap": 300000,
+        "jitter": 0.2,
+    }
     assert task["state"] == "queued" and task["attempt"] == 0 and task["failures"] == 0
     assert task["waitingFor"] == "no_agent"
 
@@ -152,8 +161,12 @@ def test_progress_and_logs(server, api, kind):
     agent = PullAgent.register(server, [kind])
     task_id = api.submit(kind)
     dispatch = agent.take()
-    line = {"timestamp": "2026-01-13T17:00:00.000Z", "level": "info", "message": "page 1",
-            "metadata": {"url": "x"}}
+    line = {
+        "timestamp": "2026-01-13T17:00:00.000Z",
+        "level": "info",
+        "message": "page 1",
+        "metadata": {"url": "x"},
+    }
     answer = agent.progress(dispatch, progress=40, message="reading", logs=[line])
     assert answer.status == 200, repr(answer)
     assert answer.json["acknowledged"] is True and answer.json["cancelled"] is False

@@ -27,7 +27,9 @@ def test_types_have_no_limits_by_default(api, kind):
 
 
 def test_settings_are_kept_and_lifted(api, kind):
-    limit(api, kind, concurrency=3, ratePerSecond=7.5, perKey={"concurrency": 2, "ratePerSecond": 1})
+    limit(
+        api, kind, concurrency=3, ratePerSecond=7.5, perKey={"concurrency": 2, "ratePerSecond": 1}
+    )
     settings = api.good("GET", f"/api/types/{kind}")
     assert settings["concurrency"] == 3 and settings["ratePerSecond"] == 7.5
     assert settings["perKey"] == {"concurrency": 2, "ratePerSecond": 1}
@@ -39,7 +41,9 @@ def test_settings_are_kept_and_lifted(api, kind):
 
 def test_concurrency_of_a_type_over_all_agents(server, api, kind):
     limit(api, kind, concurrency=3)
-    agents = [PullAgent.register(server, [kind], name=f"{kind}-{n}", concurrency=10) for n in range(2)]
+    agents = [
+        PullAgent.register(server, [kind], name=f"{kind}-{n}", concurrency=10) for n in range(2)
+    ]
     api.bulk([{"type": kind}] * 10)
     got = hoard(agents[0], 1) + hoard(agents[1], 1)
     assert len(got) == 3
@@ -55,6 +59,7 @@ def test_concurrency_is_never_exceeded_for_a_moment(server, api, kind):
     def behave(agent, dispatch):
         seen.append(len(api.with_token(api.token).tasks(f"type={kind}&state=running")))
         return complete()(agent, dispatch)
+
     with PushAgent.register(server, [kind], behave, concurrency=20):
         ids = api.bulk([{"type": kind}] * 30).json["taskIds"]
         for task_id in ids:

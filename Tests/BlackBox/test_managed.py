@@ -11,28 +11,32 @@ import pytest
 from harness.wait import eventually, holds, pause
 
 # A pull agent in 40 lines that knows nothing but its environment.
-WORKER = r'''
+WORKER = r"""
 import base64, hashlib, hmac, json, os, sys, time, urllib.request, uuid
 url, me, secret = (os.environ[n] for n in ("ORRERY_URL", "ORRERY_AGENT_ID", "ORRERY_AGENT_SECRET"))
 names = sorted(n for n in os.environ if n.startswith("ORRERY_"))
-open(sys.argv[1], "a").write(json.dumps({"pid": os.getpid(), "cwd": os.getcwd(), "names": names,
-    "extra": os.environ.get("EXTRA"), "allow": os.environ.get("ORRERY_ALLOW_NET"), "argv": sys.argv[2:],
-    "time": time.time()}) + "\n")
+open(sys.argv[1], "a").write(json.dumps({
+    "pid": os.getpid(), "cwd": os.getcwd(), "names": names, "argv": sys.argv[2:],
+    "extra": os.environ.get("EXTRA"), "allow": os.environ.get("ORRERY_ALLOW_NET"), "time": time.time()}) + "\n")
 if "crash" in sys.argv:
     sys.exit(3)
 def call(path, body):
     raw = json.dumps(body).encode()
     mid, ts = "m" + uuid.uuid4().hex, str(int(time.time()))
     key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
-    sig = base64.b64encode(hmac.new(key, f"{mid}.{ts}.".encode() + raw, hashlib.sha256).digest()).decode()
-    req = urllib.request.Request(url + path, raw, {"content-type": "application/json", "x-agent-id": me,
-        "webhook-id": mid, "webhook-timestamp": ts, "webhook-signature": "v1," + sig})
+    mac = hmac.new(key, f"{mid}.{ts}.".encode() + raw, hashlib.sha256)
+    sig = base64.b64encode(mac.digest()).decode()
+    req = urllib.request.Request(url + path, raw, {
+        "content-type": "application/json", "x-agent-id": me, "webhook-id": mid,
+        "webhook-timestamp": ts, "webhook-signature": "v1," + sig})
     return json.load(urllib.request.urlopen(req, timeout=40))
 while True:
     for d in call(f"/api/agents/{me}/lease", {"max": 2, "waitSeconds": 2})["dispatches"]:
-        call("/api/agent-callback", {"taskId": d["taskId"], "agentId": me, "attempt": d["attempt"],
-            "leaseToken": d["leaseToken"], "status": "success", "results": {"data": {"pid": os.getpid()}}})
-'''
+        call("/api/agent-callback", {
+            "taskId": d["taskId"], "agentId": me, "attempt": d["attempt"],
+            "leaseToken": d["leaseToken"], "status": "success",
+            "results": {"data": {"pid": os.getpid()}}})
+"""
 
 
 @pytest.fixture
@@ -45,8 +49,17 @@ def worker(tmp_path):
 def config(worker, *arguments, **launch):
     script, notes = worker
     command = [sys.executable, str(script), str(notes), *arguments]
-    return {"agents": [{"id": "m", "type": "http", "capabilities": ["m"], "concurrency": 2,
-                        "launch": {"command": command, **launch}}]}
+    return {
+        "agents": [
+            {
+                "id": "m",
+                "type": "http",
+                "capabilities": ["m"],
+                "concurrency": 2,
+                "launch": {"command": command, **launch},
+            }
+        ]
+    }
 
 
 def notes(worker):
@@ -64,8 +77,10 @@ def running(pid):
 
 
 def test_a_managed_agent_works(new_server, worker, tmp_path):
-    server = new_server(config=config(worker, "a b", env={"EXTRA": "yes"}, cwd=str(tmp_path)),
-                        args=["--allow-net", "127.0.0.1/32"])
+    server = new_server(
+        config=config(worker, "a b", env={"EXTRA": "yes"}, cwd=str(tmp_path)),
+        args=["--allow-net", "127.0.0.1/32"],
+    )
     task = server.api.wait(server.api.submit("m"), 20)
     note = notes(worker)[0]
     assert task["results"]["data"] == {"pid": note["pid"]}
@@ -117,8 +132,19 @@ def test_crashes_back_off(new_server, worker):
 
 
 def test_a_command_that_is_not_there(new_server):
-    server = new_server(start=False, config={"agents": [{
-        "id": "m", "type": "http", "capabilities": ["m"], "launch": {"command": ["/no/such/program"]}}]})
+    server = new_server(
+        start=False,
+        config={
+            "agents": [
+                {
+                    "id": "m",
+                    "type": "http",
+                    "capabilities": ["m"],
+                    "launch": {"command": ["/no/such/program"]},
+                }
+            ]
+        },
+    )
     server.spawn()
     eventually(lambda: not server.alive or "/no/such/program" in server.log(), 10)
     if server.alive:

@@ -63,11 +63,14 @@ def test_requires_must_all_be_capabilities(server, api, kind):
 
 
 def test_selector_must_be_in_the_labels(server, api, kind):
-    wrong = PullAgent.register(server, [kind], name=kind + "-w", labels={"zone": "eu", "disk": "hdd"})
+    wrong = PullAgent.register(
+        server, [kind], name=kind + "-w", labels={"zone": "eu", "disk": "hdd"}
+    )
     task_id = api.submit(kind, selector={"zone": "eu", "disk": "ssd"})
     assert wrong.lease(1, 1) == []
-    right = PullAgent.register(server, [kind], name=kind + "-r",
-                               labels={"zone": "eu", "disk": "ssd", "more": "x"})
+    right = PullAgent.register(
+        server, [kind], name=kind + "-r", labels={"zone": "eu", "disk": "ssd", "more": "x"}
+    )
     assert right.take()["taskId"] == task_id
 
 

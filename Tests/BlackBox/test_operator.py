@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from harness.api import assert_problem
-from harness.push_agent import PushAgent, accept
 from harness.pull_agent import PullAgent
+from harness.push_agent import PushAgent, accept
 from harness.wait import eventually
 
 
@@ -76,8 +76,10 @@ def test_list_filters(server, api, kind):
 def test_list_since_and_until(api, kind):
     task_id = api.submit(kind)
     created = datetime.datetime.fromisoformat(api.task(task_id)["createdAt"].replace("Z", "+00:00"))
-    stamp = lambda delta: (created + datetime.timedelta(seconds=delta)).strftime(
-        "%Y-%m-%dT%H:%M:%S.") + f"{created.microsecond // 1000:03d}Z"
+    stamp = lambda delta: (
+        (created + datetime.timedelta(seconds=delta)).strftime("%Y-%m-%dT%H:%M:%S.")
+        + f"{created.microsecond // 1000:03d}Z"
+    )
     assert len(api.tasks(f"type={kind}&since={stamp(-5)}&until={stamp(5)}")) == 1
     assert api.tasks(f"type={kind}&since={stamp(5)}") == []
     assert api.tasks(f"type={kind}&until={stamp(-5)}") == []
@@ -85,7 +87,13 @@ def test_list_since_and_until(api, kind):
 
 def test_list_survives_hostile_filters(api, kind):
     api.submit(kind)
-    for value in ("%27%20OR%201=1--", "%25", "%22", "a:b%27;DROP%20TABLE%20tasks", "%F0%9F%98%80:x"):
+    for value in (
+        "%27%20OR%201=1--",
+        "%25",
+        "%22",
+        "a:b%27;DROP%20TABLE%20tasks",
+        "%F0%9F%98%80:x",
+    ):
         for name in ("type", "agent", "label", "state", "cursor"):
             answer = api.get(f"/api/tasks?{name}={value}")
             assert answer.status in (200, 400, 422), repr(answer)
@@ -128,8 +136,12 @@ def test_cancel_running_tells_a_push_agent_with_a_signature(server, api, kind):
         eventually(lambda: agent.cancels, what="a cancellation")
         told = agent.cancels[0]
         assert told.verified
-        assert told.json == {"taskId": task_id, "attempt": 1, "leaseToken": dispatch["leaseToken"],
-                             "reason": "cancelled"}
+        assert told.json == {
+            "taskId": task_id,
+            "attempt": 1,
+            "leaseToken": dispatch["leaseToken"],
+            "reason": "cancelled",
+        }
         assert agent.succeed(dispatch).status == 409
 
 
@@ -183,8 +195,14 @@ def test_acknowledge_clears_needs_attention(server, api, kind):
 
 def test_unknown_task_is_404_on_every_call(api):
     unknown = "01JD0000000000000000000009"
-    for method, tail in (("GET", ""), ("GET", "/logs"), ("GET", "/wait?timeoutSeconds=1"),
-                         ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/acknowledge")):
+    for method, tail in (
+        ("GET", ""),
+        ("GET", "/logs"),
+        ("GET", "/wait?timeoutSeconds=1"),
+        ("POST", "/cancel"),
+        ("POST", "/retry"),
+        ("POST", "/acknowledge"),
+    ):
         assert_problem(api.call(method, f"/api/tasks/{unknown}{tail}"), 404)
 
 
@@ -197,7 +215,9 @@ def test_cancel_against_result_has_one_winner(server, api, kind):
     for index, dispatch in enumerate(held):
         answers = {}
         result = threading.Thread(target=lambda: answers.update(result=agent.succeed(dispatch)))
-        cancel = threading.Thread(target=lambda: answers.update(cancel=api.cancel(dispatch["taskId"])))
+        cancel = threading.Thread(
+            target=lambda: answers.update(cancel=api.cancel(dispatch["taskId"]))
+        )
         order = (result, cancel) if index % 2 else (cancel, result)
         for thread in order:
             thread.start()

@@ -12,28 +12,82 @@ from harness.wait import eventually, holds
 
 # Never allowed by default, whatever the spelling.
 FORBIDDEN = [
-    "http://10.0.0.1/", "http://172.16.0.1/", "http://172.31.255.255/", "http://192.168.1.1/",
-    "http://169.254.169.254/latest/meta-data/", "http://169.254.0.1/", "http://100.64.0.1/",
-    "http://192.0.0.1/", "http://192.0.2.1/", "http://198.18.0.1/", "http://198.51.100.1/",
-    "http://203.0.113.1/", "http://224.0.0.1/", "http://240.0.0.1/", "http://255.255.255.255/",
-    "http://0.0.0.0/", "http://0/", "http://0.1.2.3/", "http://[::]/", "http://[fe80::1]/",
-    "http://[fc00::1]/", "http://[fd00:ec2::254]/", "http://[ff02::1]/", "http://[2001:db8::1]/",
-    "http://[::ffff:10.0.0.1]/", "http://[::ffff:a00:1]/", "http://[::10.0.0.1]/",
-    "http://[64:ff9b::10.0.0.1]/", "http://[64:ff9b::a00:1]/", "http://[64:ff9b:1::a00:1]/",
-    "http://[2002:a00:1::]/", "http://[2001:0:a00:1::]/", "http://167772161/", "http://0xa000001/",
-    "http://012.0.0.1/", "http://10.1/", "http://0x0a.0.0.1/", "http://0xc0a80101/", "http://3232235777/",
-    "http://0300.0250.1.1/", "http://192.168.257/",
+    "http://10.0.0.1/",
+    "http://172.16.0.1/",
+    "http://172.31.255.255/",
+    "http://192.168.1.1/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://169.254.0.1/",
+    "http://100.64.0.1/",
+    "http://192.0.0.1/",
+    "http://192.0.2.1/",
+    "http://198.18.0.1/",
+    "http://198.51.100.1/",
+    "http://203.0.113.1/",
+    "http://224.0.0.1/",
+    "http://240.0.0.1/",
+    "http://255.255.255.255/",
+    "http://0.0.0.0/",
+    "http://0/",
+    "http://0.1.2.3/",
+    "http://[::]/",
+    "http://[fe80::1]/",
+    "http://[fc00::1]/",
+    "http://[fd00:ec2::254]/",
+    "http://[ff02::1]/",
+    "http://[2001:db8::1]/",
+    "http://[::ffff:10.0.0.1]/",
+    "http://[::ffff:a00:1]/",
+    "http://[::10.0.0.1]/",
+    "http://[64:ff9b::10.0.0.1]/",
+    "http://[64:ff9b::a00:1]/",
+    "http://[64:ff9b:1::a00:1]/",
+    "http://[2002:a00:1::]/",
+    "http://[2001:0:a00:1::]/",
+    "http://167772161/",
+    "http://0xa000001/",
+    "http://012.0.0.1/",
+    "http://10.1/",
+    "http://0x0a.0.0.1/",
+    "http://0xc0a80101/",
+    "http://3232235777/",
+    "http://0300.0250.1.1/",
+    "http://192.168.257/",
 ]
 # Schemes and forms that are no web address at all.
 MALFORMED = [
-    "ftp://example.com/", "file:///etc/passwd", "gopher://example.com/", "unix:///tmp/x",
-    "http+unix://%2Ftmp%2Fx/", "https+unix://%2Ftmp%2Fx/", "//example.com/", "example.com",
-    "http://user:pass@example.com/", "http://user@example.com/", "http://", "http:///x", "http://[::1/",
-    "http://exa mple.com/", "http://example.com:0/", "http://example.com:65536/", "http://example.com:x/",
-    "http://[fe80::1%25eth0]/", "", " http://example.com/", "http://example.com/\n", "http://ex\u0000.com/",
+    "ftp://example.com/",
+    "file:///etc/passwd",
+    "gopher://example.com/",
+    "unix:///tmp/x",
+    "http+unix://%2Ftmp%2Fx/",
+    "https+unix://%2Ftmp%2Fx/",
+    "//example.com/",
+    "example.com",
+    "http://user:pass@example.com/",
+    "http://user@example.com/",
+    "http://",
+    "http:///x",
+    "http://[::1/",
+    "http://exa mple.com/",
+    "http://example.com:0/",
+    "http://example.com:65536/",
+    "http://example.com:x/",
+    "http://[fe80::1%25eth0]/",
+    "",
+    " http://example.com/",
+    "http://example.com/\n",
+    "http://ex\u0000.com/",
 ]
-LOOPBACK = ["http://127.0.0.1:{p}/", "http://localhost:{p}/", "http://127.1:{p}/", "http://2130706433:{p}/",
-            "http://0x7f.0.0.1:{p}/", "http://[::1]:{p}/", "http://[::ffff:127.0.0.1]:{p}/"]
+LOOPBACK = [
+    "http://127.0.0.1:{p}/",
+    "http://localhost:{p}/",
+    "http://127.1:{p}/",
+    "http://2130706433:{p}/",
+    "http://0x7f.0.0.1:{p}/",
+    "http://[::1]:{p}/",
+    "http://[::ffff:127.0.0.1]:{p}/",
+]
 FIELDS = ("endpoint", "healthUrl", "cancelEndpoint")
 
 
@@ -91,9 +145,11 @@ def test_beyond_loopback_needs_insecure_http(new_server):
 
 @pytest.mark.parametrize("how", ["flag", "environment", "file"])
 def test_allow_net_opens_a_private_range(new_server, kind, how):
-    options = {"flag": {"args": ["--allow-net", "10.20.0.0/16"]},
-               "environment": {"env": {"ORRERY_ALLOW_NET": "10.20.0.0/16"}},
-               "file": {"config": {"agents": [], "network": {"allow": ["10.20.0.0/16"]}}}}[how]
+    options = {
+        "flag": {"args": ["--allow-net", "10.20.0.0/16"]},
+        "environment": {"env": {"ORRERY_ALLOW_NET": "10.20.0.0/16"}},
+        "file": {"config": {"agents": [], "network": {"allow": ["10.20.0.0/16"]}}},
+    }[how]
     server = new_server(**options)
     assert register(server.api, kind, endpoint="http://10.20.1.1:9/").status == 201
     assert_problem(register(server.api, kind + "-2", endpoint="http://10.21.1.1:9/"), 422)
@@ -124,6 +180,7 @@ def test_a_redirect_to_a_listener_never_connects(server, api, kind, fast):
                 caught.append(trap.accept())
             except TimeoutError:
                 pass
+
         thread = threading.Thread(target=listen)
         thread.start()
         behave = answer(307, {}, [("location", f"http://127.0.0.1:{port}/")])

@@ -14,29 +14,61 @@ UNKNOWN = "01JD0000000000000000000009"
 ROLES = ("viewer", "operator", "admin", "join", None)
 RANK = {"viewer": 1, "operator": 2, "admin": 3}
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json")}
-SIGNED = {("POST", "/api/tasks/{id}/progress"), ("POST", "/api/agent-callback"),
-          ("POST", "/api/agents/{id}/lease"), ("POST", "/api/agents/{id}/heartbeat")}
-VIEWER = {("GET", "/api/tasks"), ("GET", "/api/tasks/{id}"), ("GET", "/api/tasks/{id}/logs"),
-          ("GET", "/api/tasks/{id}/wait"), ("GET", "/api/agents"), ("GET", "/api/agents/{id}"),
-          ("GET", "/api/types"), ("GET", "/api/types/{type}"), ("GET", "/api/stats")}
-OPERATOR = {("POST", "/api/tasks"), ("POST", "/api/tasks/bulk"), ("POST", "/api/tasks/{id}/cancel"),
-            ("POST", "/api/tasks/{id}/retry"), ("POST", "/api/tasks/{id}/acknowledge"),
-            ("POST", "/api/agents"), ("PATCH", "/api/agents/{id}"), ("DELETE", "/api/agents/{id}"),
-            ("POST", "/api/agents/{id}/rotate-secret"), ("PATCH", "/api/types/{type}")}
-ADMIN = {("GET", "/api/tokens"), ("POST", "/api/tokens"), ("DELETE", "/api/tokens/{id}"),
-         ("GET", "/api/secrets"), ("PUT", "/api/secrets/{name}"), ("DELETE", "/api/secrets/{name}"),
-         ("POST", "/api/keys/rotate"), ("POST", "/api/backup")}
+SIGNED = {
+    ("POST", "/api/tasks/{id}/progress"),
+    ("POST", "/api/agent-callback"),
+    ("POST", "/api/agents/{id}/lease"),
+    ("POST", "/api/agents/{id}/heartbeat"),
+}
+VIEWER = {
+    ("GET", "/api/tasks"),
+    ("GET", "/api/tasks/{id}"),
+    ("GET", "/api/tasks/{id}/logs"),
+    ("GET", "/api/tasks/{id}/wait"),
+    ("GET", "/api/agents"),
+    ("GET", "/api/agents/{id}"),
+    ("GET", "/api/types"),
+    ("GET", "/api/types/{type}"),
+    ("GET", "/api/stats"),
+}
+OPERATOR = {
+    ("POST", "/api/tasks"),
+    ("POST", "/api/tasks/bulk"),
+    ("POST", "/api/tasks/{id}/cancel"),
+    ("POST", "/api/tasks/{id}/retry"),
+    ("POST", "/api/tasks/{id}/acknowledge"),
+    ("POST", "/api/agents"),
+    ("PATCH", "/api/agents/{id}"),
+    ("DELETE", "/api/agents/{id}"),
+    ("POST", "/api/agents/{id}/rotate-secret"),
+    ("PATCH", "/api/types/{type}"),
+}
+ADMIN = {
+    ("GET", "/api/tokens"),
+    ("POST", "/api/tokens"),
+    ("DELETE", "/api/tokens/{id}"),
+    ("GET", "/api/secrets"),
+    ("PUT", "/api/secrets/{name}"),
+    ("DELETE", "/api/secrets/{name}"),
+    ("POST", "/api/keys/rotate"),
+    ("POST", "/api/backup"),
+}
 JOIN = {("POST", "/api/agents/join")}
-NEEDS = {**{route: "viewer" for route in VIEWER}, **{route: "operator" for route in OPERATOR},
-         **{route: "admin" for route in ADMIN}}
+NEEDS = {
+    **{route: "viewer" for route in VIEWER},
+    **{route: "operator" for route in OPERATOR},
+    **{route: "admin" for route in ADMIN},
+}
 
 
 @pytest.fixture(scope="module")
 def roles(make_server):
     """A server and one client per role."""
     server = make_server()
-    clients = {role: server.api.with_token(server.api.token_for(role)["token"])
-               for role in ("viewer", "operator", "admin", "join")}
+    clients = {
+        role: server.api.with_token(server.api.token_for(role)["token"])
+        for role in ("viewer", "operator", "admin", "join")
+    }
     return server, {**clients, None: server.api.with_token(None)}
 
 
@@ -50,8 +82,12 @@ def call(client, method, route):
 
 def test_the_table_names_every_route_of_the_document():
     document = json.loads((REPO / "API" / "openapi.json").read_text())
-    routes = {(method.upper(), path) for path, item in document["paths"].items()
-              for method in item if method in ("get", "post", "put", "patch", "delete")}
+    routes = {
+        (method.upper(), path)
+        for path, item in document["paths"].items()
+        for method in item
+        if method in ("get", "post", "put", "patch", "delete")
+    }
     assert routes == OPEN | SIGNED | VIEWER | OPERATOR | ADMIN | JOIN
 
 
@@ -103,10 +139,23 @@ def headers_answer(server, headers):
     return Connection("127.0.0.1", server.port).send("GET", "/api/tasks", headers)
 
 
-@pytest.mark.parametrize("make", [
-    lambda t: f"bearer  {t}x", lambda t: t, lambda t: f"Basic {t}", lambda t: f"Bearer {t[:-1]}",
-    lambda t: f"Bearer {t}a", lambda t: f"Bearer {t.swapcase()}", lambda t: "Bearer ", lambda t: "Bearer",
-    lambda t: f"Bearer {t} {t}", lambda t: f"Token {t}", lambda t: "Bearer é", lambda t: f"Bearer \"{t}\""])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: f"bearer  {t}x",
+        lambda t: t,
+        lambda t: f"Basic {t}",
+        lambda t: f"Bearer {t[:-1]}",
+        lambda t: f"Bearer {t}a",
+        lambda t: f"Bearer {t.swapcase()}",
+        lambda t: "Bearer ",
+        lambda t: "Bearer",
+        lambda t: f"Bearer {t} {t}",
+        lambda t: f"Token {t}",
+        lambda t: "Bearer é",
+        lambda t: f'Bearer "{t}"',
+    ],
+)
 def test_malformed_authorization(server, make):
     answer = headers_answer(server, [("authorization", make(server.admin))])
     assert answer.status == 401, repr(answer)
@@ -132,10 +181,17 @@ def test_a_token_is_made_listed_and_revoked(api):
     assert_problem(api.delete(f"/api/tokens/{made['id']}"), 404)
 
 
-@pytest.mark.parametrize("body,path", [
-    ({"name": "x"}, "role"), ({"role": "viewer"}, "name"), ({"name": "x", "role": "root"}, "role"),
-    ({"name": "", "role": "viewer"}, "name"), ({"name": "x", "role": "viewer", "z": 1}, "z"),
-    ({"name": "x", "role": "viewer", "token": "mine"}, "token")])
+@pytest.mark.parametrize(
+    "body,path",
+    [
+        ({"name": "x"}, "role"),
+        ({"role": "viewer"}, "name"),
+        ({"name": "x", "role": "root"}, "role"),
+        ({"name": "", "role": "viewer"}, "name"),
+        ({"name": "x", "role": "viewer", "z": 1}, "z"),
+        ({"name": "x", "role": "viewer", "token": "mine"}, "token"),
+    ],
+)
 def test_bad_tokens(api, body, path):
     assert_problem(api.post("/api/tokens", body), 422, path=path)
 

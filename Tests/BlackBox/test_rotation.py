@@ -140,21 +140,34 @@ def test_patch_of_concurrency_labels_and_capabilities(server, api, kind):
         changed = {"labels": {"a": "b"}, "capabilities": [kind, kind + "-more"]}
         api.good("PATCH", f"/api/agents/{agent.id}", {**changed, "concurrency": 4})
         entry = api.agent(agent.id)
-        assert entry["labels"] == {"a": "b"} and set(entry["capabilities"]) == {kind, kind + "-more"}
+        assert entry["labels"] == {"a": "b"} and set(entry["capabilities"]) == {
+            kind,
+            kind + "-more",
+        }
         api.submit(kind + "-more")
         agent.received(4)
 
 
-@pytest.mark.parametrize("body,field", [
-    ({"state": "unhealthy"}, "state"), ({"state": "gone"}, "state"), ({"concurrency": 0}, "concurrency"),
-    ({"concurrency": -1}, "concurrency"), ({"labels": {"a": 1}}, "labels"), ({"what": 1}, "what"),
-    ({"capabilities": ["a b"]}, "capabilities"), ({"secret": "x"}, "secret")])
+@pytest.mark.parametrize(
+    "body,field",
+    [
+        ({"state": "unhealthy"}, "state"),
+        ({"state": "gone"}, "state"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": -1}, "concurrency"),
+        ({"labels": {"a": 1}}, "labels"),
+        ({"what": 1}, "what"),
+        ({"capabilities": ["a b"]}, "capabilities"),
+        ({"secret": "x"}, "secret"),
+    ],
+)
 def test_bad_patch(server, api, kind, body, field):
     agent = PullAgent.register(server, [kind])
     before = api.agent(agent.id)
     assert_problem(api.patch(f"/api/agents/{agent.id}", body), 422, path=field)
     assert {k: api.agent(agent.id)[k] for k in ("state", "concurrency", "capabilities")} == {
-        k: before[k] for k in ("state", "concurrency", "capabilities")}
+        k: before[k] for k in ("state", "concurrency", "capabilities")
+    }
 
 
 def test_join_keeps_its_id_and_gives_a_new_secret(server, api, kind):
@@ -172,8 +185,9 @@ def test_join_keeps_its_id_and_gives_a_new_secret(server, api, kind):
 def test_join_cannot_take_over_an_agent_of_an_operator(server, api, kind):
     agent = PullAgent.register(server, [kind], name="owned-" + kind)
     joiner = api.with_token(api.token_for("join")["token"])
-    answer = joiner.post("/api/agents/join", {
-        "name": "owned-" + kind, "type": "http", "capabilities": [kind]})
+    answer = joiner.post(
+        "/api/agents/join", {"name": "owned-" + kind, "type": "http", "capabilities": [kind]}
+    )
     if answer.status == 201:
         assert answer.json["id"] != agent.id
     assert beats(agent, agent.secret) == 200
@@ -191,8 +205,9 @@ def test_a_failing_health_url_makes_unhealthy(server, api, kind):
     agent = PushAgent(server, complete())
     agent.healthy = False
     with agent:
-        made = api.register(kind, [kind], endpoint=agent.url + "/dispatch",
-                            healthUrl=agent.url + "/health")
+        made = api.register(
+            kind, [kind], endpoint=agent.url + "/dispatch", healthUrl=agent.url + "/health"
+        )
         eventually(lambda: api.agent(made["id"])["state"] == "unhealthy", 8)
         api.submit(kind)
         holds(lambda: not agent.dispatches, 1)

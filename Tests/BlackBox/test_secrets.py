@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Secrets are sealed at rest, need their key at start, and never come out in logs, errors or answers.
+# Secrets are sealed at rest, need their key at start, and never show in logs or answers.
 
 import base64
 import json
@@ -30,8 +30,11 @@ def names(api):
 
 def stored(server):
     """Every byte of the data folder but the key."""
-    return b"".join(path.read_bytes() for path in sorted(server.data.rglob("*"))
-                    if path.is_file() and path.name != "master.key")
+    return b"".join(
+        path.read_bytes()
+        for path in sorted(server.data.rglob("*"))
+        if path.is_file() and path.name != "master.key"
+    )
 
 
 def one_sentence(said):
@@ -53,9 +56,15 @@ def test_set_list_remove(api, kind):
     assert_problem(api.delete(f"/api/secrets/{kind}"), 404)
 
 
-@pytest.mark.parametrize("name,body,path", [
-    ("n", {}, "value"), ("n", {"value": ""}, "value"), ("n", {"value": 5}, "value"),
-    ("n", {"value": "x", "y": 1}, "y")])
+@pytest.mark.parametrize(
+    "name,body,path",
+    [
+        ("n", {}, "value"),
+        ("n", {"value": ""}, "value"),
+        ("n", {"value": 5}, "value"),
+        ("n", {"value": "x", "y": 1}, "y"),
+    ],
+)
 def test_bad_secrets(api, name, body, path):
     assert_problem(api.call("PUT", f"/api/secrets/{name}", body), 422, path=path)
 
@@ -67,7 +76,13 @@ def test_secrets_are_sealed_at_rest(new_server):
     assert server.terminate()[0] == 0
     content = stored(server)
     plain = base64.b64decode(agent.secret.removeprefix("whsec_"))
-    for secret in (CANARY.encode(), agent.secret.encode(), agent.secret[6:].encode(), plain, plain.hex().encode()):
+    for secret in (
+        CANARY.encode(),
+        agent.secret.encode(),
+        agent.secret[6:].encode(),
+        plain,
+        plain.hex().encode(),
+    ):
         assert secret not in content
 
 
@@ -122,8 +137,16 @@ def test_a_wrong_key_stops_the_start(new_server, how):
     assert names(server.api) == ["canary"]
 
 
-@pytest.mark.parametrize("bad", ["x", "AAAA", "not base64 !!", base64.b64encode(b"x" * 31).decode(),
-                                 base64.b64encode(b"x" * 33).decode()])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "x",
+        "AAAA",
+        "not base64 !!",
+        base64.b64encode(b"x" * 31).decode(),
+        base64.b64encode(b"x" * 33).decode(),
+    ],
+)
 def test_a_malformed_key_stops_the_start(new_server, bad):
     code, said = new_server(start=False, env={"ORRERY_MASTER_KEY": bad}).run_to_end()
     assert code != 0 and "ORRERY_MASTER_KEY" in one_sentence(said)
@@ -156,7 +179,10 @@ def test_keys_of_the_environment_are_not_rotated_over_the_api(new_server):
 def test_a_sealed_value_moved_to_another_row_does_not_open(new_server):
     """The seal binds table, column and row: swapped ciphertexts stop the start or the use."""
     server = new_server()
-    first, second = PullAgent.register(server, ["a"], name="a"), PullAgent.register(server, ["a"], name="b")
+    first, second = (
+        PullAgent.register(server, ["a"], name="a"),
+        PullAgent.register(server, ["a"], name="b"),
+    )
     server.terminate()
     path = server.database()
     swap_blobs(path, first.id, second.id)
@@ -180,15 +206,24 @@ def swap_blobs(path, first, second):
     for (table,) in base.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall():
         columns = [row[1] for row in base.execute(f'PRAGMA table_info("{table}")')]
         for key in columns:
-            rows = {value: base.execute(f'SELECT * FROM "{table}" WHERE "{key}"=?', (value,)).fetchall()
-                    for value in (first, second)}
+            rows = {
+                value: base.execute(f'SELECT * FROM "{table}" WHERE "{key}"=?', (value,)).fetchall()
+                for value in (first, second)
+            }
             if any(len(found) != 1 for found in rows.values()):
                 continue
             for index, column in enumerate(columns):
                 one, two = rows[first][0][index], rows[second][0][index]
-                if isinstance(one, bytes) and isinstance(two, bytes) and len(one) >= 28 and one != two:
+                if (
+                    isinstance(one, bytes)
+                    and isinstance(two, bytes)
+                    and len(one) >= 28
+                    and one != two
+                ):
                     base.execute(f'UPDATE "{table}" SET "{column}"=? WHERE "{key}"=?', (two, first))
-                    base.execute(f'UPDATE "{table}" SET "{column}"=? WHERE "{key}"=?', (one, second))
+                    base.execute(
+                        f'UPDATE "{table}" SET "{column}"=? WHERE "{key}"=?', (one, second)
+                    )
                     swapped += 1
     base.commit()
     base.close()
@@ -220,8 +255,13 @@ def test_canaries_never_show_in_logs_or_errors(new_server):
         said.append(client.post("/api/tokens", {"name": "x", "role": "root"}).body)
     said.append(api.call("PUT", "/api/secrets/x", {"value": CANARY, "extra": CANARY}).body)
     said.append(api.call("PUT", "/api/secrets/x", raw=b'{"value":"' + CANARY.encode()).body)
-    said.append(api.post("/api/tasks", headers=[("idempotency-key", "k")],
-                         raw=json.dumps({"type": "a", "payload": CANARY, "x": 1}).encode()).body)
+    said.append(
+        api.post(
+            "/api/tasks",
+            headers=[("idempotency-key", "k")],
+            raw=json.dumps({"type": "a", "payload": CANARY, "x": 1}).encode(),
+        ).body
+    )
     api.submit("a", {"password": CANARY})
     dispatch = agent.take()
     said.append(agent.callback(agent.report(dispatch, "nonsense", data=CANARY)).body)

@@ -92,7 +92,7 @@ def test_exactly_300_seconds_ahead(server, held):
 
 
 @pytest.mark.parametrize("scheme", ["standard", "compat"])
-@pytest.mark.parametrize("delta", [-302, 302, -3600, 10**8, -10**8])
+@pytest.mark.parametrize("delta", [-302, 302, -3600, 10**8, -(10**8)])
 def test_clock_too_far(server, held, scheme, delta):
     agent, body, _ = held
     now = int(time.time()) + delta
@@ -100,24 +100,48 @@ def test_clock_too_far(server, held, scheme, delta):
     refused(server, held, agent.signed(body, scheme, timestamp=stamp))
 
 
-@pytest.mark.parametrize("make", [
-    lambda now: "", lambda now: "-1", lambda now: f"+{now}", lambda now: "1e9", lambda now: f"0{now}",
-    lambda now: f"{now}.0", lambda now: "9223372036854775808", lambda now: "-9223372036854775808",
-    lambda now: "1" * 40, lambda now: "1" + "0" * 308, lambda now: f"{now}000", lambda now: "0x5",
-    lambda now: "".join(chr(0xFF10 + int(digit)) for digit in str(now)), lambda now: f"{now} {now}",
-    lambda now: "NaN", lambda now: f"{now},", lambda now: "٠" * 10,
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda now: "",
+        lambda now: "-1",
+        lambda now: f"+{now}",
+        lambda now: "1e9",
+        lambda now: f"0{now}",
+        lambda now: f"{now}.0",
+        lambda now: "9223372036854775808",
+        lambda now: "-9223372036854775808",
+        lambda now: "1" * 40,
+        lambda now: "1" + "0" * 308,
+        lambda now: f"{now}000",
+        lambda now: "0x5",
+        lambda now: "".join(chr(0xFF10 + int(digit)) for digit in str(now)),
+        lambda now: f"{now} {now}",
+        lambda now: "NaN",
+        lambda now: f"{now},",
+        lambda now: "٠" * 10,
+    ],
+)
 def test_standard_timestamp_forms(server, held, make):
     agent, body, _ = held
     stamp = make(int(time.time()))
     refused(server, held, agent.signed(body, timestamp=stamp))
 
 
-@pytest.mark.parametrize("make", [
-    lambda now: "", lambda now: "-1", lambda now: f"+{now}", lambda now: f"0{now}",
-    lambda now: f"{now}000", lambda now: str(now // 1000), lambda now: "1" * 40,
-    lambda now: "9223372036854775807", lambda now: "1e12",
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda now: "",
+        lambda now: "-1",
+        lambda now: f"+{now}",
+        lambda now: f"0{now}",
+        lambda now: f"{now}000",
+        lambda now: str(now // 1000),
+        lambda now: "1" * 40,
+        lambda now: "9223372036854775807",
+        lambda now: "1e12",
+    ],
+)
 def test_compat_timestamp_forms(server, held, make):
     agent, body, _ = held
     stamp = make(int(time.time() * 1000))
@@ -125,20 +149,31 @@ def test_compat_timestamp_forms(server, held, make):
 
 
 @pytest.mark.parametrize("scheme", ["standard", "compat"])
-@pytest.mark.parametrize("alter", [
-    lambda b: b[:-1] + b" }", lambda b: b + b"\r\n", lambda b: b"\xef\xbb\xbf" + b,
-    lambda b: json.dumps(json.loads(b)).encode(), lambda b: b.replace(b"success", b"failure"),
-    lambda b: b"", lambda b: b.replace("é".encode(), b"e\xcc\x81"),
-], ids=["space", "crlf", "bom", "reserialised", "status", "empty", "decomposed"])
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda b: b[:-1] + b" }",
+        lambda b: b + b"\r\n",
+        lambda b: b"\xef\xbb\xbf" + b,
+        lambda b: json.dumps(json.loads(b)).encode(),
+        lambda b: b.replace(b"success", b"failure"),
+        lambda b: b"",
+        lambda b: b.replace("é".encode(), b"e\xcc\x81"),
+    ],
+    ids=["space", "crlf", "bom", "reserialised", "status", "empty", "decomposed"],
+)
 def test_other_bytes_than_signed(server, held, scheme, alter):
     agent, body, _ = held
     refused(server, held, agent.signed(body, scheme), alter(body))
 
 
-@pytest.mark.parametrize("name", ["x-agent-id", "webhook-id", "webhook-timestamp", "webhook-signature"])
+@pytest.mark.parametrize(
+    "name", ["x-agent-id", "webhook-id", "webhook-timestamp", "webhook-signature"]
+)
 def test_standard_header_missing_or_empty(server, held, name):
     agent, body, _ = held
     refused(server, held, without(agent.signed(body), name))
+
 
 @pytest.mark.parametrize("name", ["x-agent-id", "x-agent-timestamp", "x-agent-signature"])
 def test_compat_header_missing(server, held, name):
@@ -146,10 +181,18 @@ def test_compat_header_missing(server, held, name):
     refused(server, held, without(agent.signed(body, "compat"), name))
 
 
-@pytest.mark.parametrize("scheme,name", [
-    ("standard", "x-agent-id"), ("standard", "webhook-id"), ("standard", "webhook-timestamp"),
-    ("standard", "webhook-signature"), ("compat", "x-agent-id"), ("compat", "x-agent-timestamp"),
-    ("compat", "x-agent-signature")])
+@pytest.mark.parametrize(
+    "scheme,name",
+    [
+        ("standard", "x-agent-id"),
+        ("standard", "webhook-id"),
+        ("standard", "webhook-timestamp"),
+        ("standard", "webhook-signature"),
+        ("compat", "x-agent-id"),
+        ("compat", "x-agent-timestamp"),
+        ("compat", "x-agent-signature"),
+    ],
+)
 def test_header_twice(server, held, scheme, name):
     agent, body, _ = held
     headers = agent.signed(body, scheme)
@@ -165,37 +208,73 @@ def test_header_empty(server, held, name):
 def test_no_signature_at_all(server, held):
     refused(server, held, [("x-agent-id", held[0].id)])
 
+
 def test_both_schemes_at_once(server, held):
     agent, body, _ = held
     refused(server, held, agent.signed(body) + agent.signed(body, "compat")[1:])
 
 
-@pytest.mark.parametrize("alter", [
-    lambda s: s.upper(), lambda s: s[:-1], lambda s: s + "0", lambda s: s[:32], lambda s: s[:1],
-    lambda s: "sha256=" + s, lambda s: base64.b64encode(bytes.fromhex(s)).decode(),
-    lambda s: "0" * 64, lambda s: s + " " + s])
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda s: s.upper(),
+        lambda s: s[:-1],
+        lambda s: s + "0",
+        lambda s: s[:32],
+        lambda s: s[:1],
+        lambda s: "sha256=" + s,
+        lambda s: base64.b64encode(bytes.fromhex(s)).decode(),
+        lambda s: "0" * 64,
+        lambda s: s + " " + s,
+    ],
+)
 def test_compat_signature_forms(server, held, alter):
     agent, body, _ = held
     headers = agent.signed(body, "compat")
-    refused(server, held, change(headers, "x-agent-signature", alter(dict(headers)["x-agent-signature"])))
+    refused(
+        server,
+        held,
+        change(headers, "x-agent-signature", alter(dict(headers)["x-agent-signature"])),
+    )
 
 
-@pytest.mark.parametrize("alter", [
-    lambda s: s[3:], lambda s: "v2," + s[3:], lambda s: "v1a," + s[3:], lambda s: s[:-2], lambda s: "v1,",
-    lambda s: "v1," + base64.b64decode(s[3:]).hex(), lambda s: "V1," + s[3:], lambda s: s.replace(",", ", "),
-    lambda s: " ".join(["v1,AAAA"] * 4 + [s]), lambda s: "v1=" + s[3:]])
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda s: s[3:],
+        lambda s: "v2," + s[3:],
+        lambda s: "v1a," + s[3:],
+        lambda s: s[:-2],
+        lambda s: "v1,",
+        lambda s: "v1," + base64.b64decode(s[3:]).hex(),
+        lambda s: "V1," + s[3:],
+        lambda s: s.replace(",", ", "),
+        lambda s: " ".join(["v1,AAAA"] * 4 + [s]),
+        lambda s: "v1=" + s[3:],
+    ],
+)
 def test_standard_signature_forms(server, held, alter):
     agent, body, _ = held
     headers = agent.signed(body)
-    refused(server, held, change(headers, "webhook-signature", alter(dict(headers)["webhook-signature"])))
+    refused(
+        server,
+        held,
+        change(headers, "webhook-signature", alter(dict(headers)["webhook-signature"])),
+    )
 
 
-@pytest.mark.parametrize("alter", [
-    lambda s: "v2,AAAA " + s, lambda s: " ".join(["v1,AAAA"] * 3 + [s]), lambda s: s + " v1,AAAA"])
+@pytest.mark.parametrize(
+    "alter",
+    [lambda s: "v2,AAAA " + s, lambda s: " ".join(["v1,AAAA"] * 3 + [s]), lambda s: s + " v1,AAAA"],
+)
 def test_standard_signature_among_others(server, held, alter):
     agent, body, _ = held
     headers = agent.signed(body)
-    accepted(server, held, change(headers, "webhook-signature", alter(dict(headers)["webhook-signature"])))
+    accepted(
+        server,
+        held,
+        change(headers, "webhook-signature", alter(dict(headers)["webhook-signature"])),
+    )
 
 
 def test_id_changed_after_signing(server, held):
@@ -214,8 +293,15 @@ def test_key_of_the_other_scheme(server, held):
     agent, body, _ = held
     stamp = str(int(time.time() * 1000))
     digest = hmac.new(signing.standard_key(agent.secret), stamp.encode() + body, hashlib.sha256)
-    refused(server, held, [("x-agent-id", agent.id), ("x-agent-timestamp", stamp),
-                           ("x-agent-signature", digest.hexdigest())])
+    refused(
+        server,
+        held,
+        [
+            ("x-agent-id", agent.id),
+            ("x-agent-timestamp", stamp),
+            ("x-agent-signature", digest.hexdigest()),
+        ],
+    )
 
 
 def test_digit_moved_between_timestamp_and_body(server, held):
@@ -227,7 +313,7 @@ def test_digit_moved_between_timestamp_and_body(server, held):
     refused(server, held, moved, str(stamp)[-1].encode() + body)
 
 
-@pytest.mark.parametrize("bad", ["a b", "é", "x" * 129, "a/b", "a\"b", "' OR 1=1--"])
+@pytest.mark.parametrize("bad", ["a b", "é", "x" * 129, "a/b", 'a"b', "' OR 1=1--"])
 def test_agent_ids_outside_the_grammar(server, held, bad):
     agent, body, _ = held
     refused(server, held, change(agent.signed(body), "x-agent-id", bad))
@@ -243,8 +329,18 @@ def test_newline_in_a_timestamp_is_no_request(server, held):
     agent, body, _ = held
     lines = [f"{name}: {value}" for name, value in agent.signed(body)]
     lines = [line + "\n" if line.startswith("webhook-timestamp") else line for line in lines]
-    head = "\r\n".join(["POST /api/agent-callback HTTP/1.1", "host: x", "content-type: application/json",
-                        f"content-length: {len(body)}", *lines]) + "\r\n\r\n"
+    head = (
+        "\r\n".join(
+            [
+                "POST /api/agent-callback HTTP/1.1",
+                "host: x",
+                "content-type: application/json",
+                f"content-length: {len(body)}",
+                *lines,
+            ]
+        )
+        + "\r\n\r\n"
+    )
     got, _ = raw_exchange("127.0.0.1", server.port, [head.encode() + body], timeout=5)
     assert got.split(b" ")[1] in (b"400", b"401"), got[:200]
 

@@ -4,7 +4,6 @@
 import os
 import pathlib
 import shutil
-import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -79,7 +78,7 @@ def test_a_damaged_database(new_server, damage):
         side.unlink()
     content = bytearray(path.read_bytes())
     if damage == "truncated":
-        content = content[:len(content) // 2]
+        content = content[: len(content) // 2]
     elif damage == "garbage":
         content = bytearray(os.urandom(len(content)))
     elif damage == "header":
@@ -155,24 +154,41 @@ def test_the_data_folder_is_made(new_server):
     assert server.data.stat().st_mode & 0o077 == 0, "its files are for their owner only"
 
 
-@pytest.mark.parametrize("args,word", [
-    (["--host", "not a host"], "host"), (["--host", "256.1.1.1"], "host"), (["--port", "99999"], "port"),
-    (["--port", "x"], "port"), (["--database", "postgres://x/y"], "database"),
-    (["--database", "nonsense"], "database"), (["--unknown"], "--unknown"), (["--public-url", "x"], "public-url")])
+@pytest.mark.parametrize(
+    "args,word",
+    [
+        (["--host", "not a host"], "host"),
+        (["--host", "256.1.1.1"], "host"),
+        (["--port", "99999"], "port"),
+        (["--port", "x"], "port"),
+        (["--database", "postgres://x/y"], "database"),
+        (["--database", "nonsense"], "database"),
+        (["--unknown"], "--unknown"),
+        (["--public-url", "x"], "public-url"),
+    ],
+)
 def test_bad_flags(new_server, args, word):
     server = new_server(start=False)
     command = [str(binary()), "serve", "--data", str(server.data), *args]
     if "--port" not in args:
         command += ["--port", str(server.port)]
-    done = subprocess.run(command, env=clean_environment(server.folder, ORRERY_ADMIN_TOKEN=server.admin),
-                          capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command,
+        env=clean_environment(server.folder, ORRERY_ADMIN_TOKEN=server.admin),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode != 0 and word in done.stderr + done.stdout, done
 
 
 def test_settings_by_environment(new_server):
     server = new_server(start=False)
     server.command = lambda: [str(binary()), "serve"]
-    server.env.update(ORRERY_PORT=str(server.port), ORRERY_DATA=str(server.data), ORRERY_HOST="127.0.0.1")
+    server.env.update(
+        ORRERY_PORT=str(server.port), ORRERY_DATA=str(server.data), ORRERY_HOST="127.0.0.1"
+    )
     server.start()
     assert server.api.get("/api/tasks").status == 200 and server.data.is_dir()
 
@@ -180,7 +196,10 @@ def test_settings_by_environment(new_server):
 def test_default_config_of_the_working_folder_is_not_needed(new_server):
     server = new_server()
     assert server.api.agents() == []
-    assert pathlib.Path(f"/proc/{server.process.pid}/cwd").resolve() == (server.folder / "home").resolve()
+    assert (
+        pathlib.Path(f"/proc/{server.process.pid}/cwd").resolve()
+        == (server.folder / "home").resolve()
+    )
 
 
 def test_start_is_quick_with_many_tasks(new_server):

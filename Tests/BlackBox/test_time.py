@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Everything that time does to a task: runAt, deadlines, timeouts, leases, backoff, retryAfter, attempts.
+# What time does to a task: runAt, deadlines, timeouts, leases, backoff, retryAfter, attempts.
 
 import datetime
 import time
@@ -94,8 +94,14 @@ def test_timeout_bounds_a_pull_attempt_that_keeps_its_lease(server, api, kind, f
     task_id = api.submit(kind, timeout=1500, retry={**fast, "maxAttempts": 1})
     dispatch = agent.take()
     began = time.monotonic()
-    eventually(lambda: agent.progress(dispatch, progress=1).status == 409
-               or api.task(task_id)["state"] == "failed", 6, every=0.2)
+    eventually(
+        lambda: (
+            agent.progress(dispatch, progress=1).status == 409
+            or api.task(task_id)["state"] == "failed"
+        ),
+        6,
+        every=0.2,
+    )
     assert 1.0 < time.monotonic() - began < 4
     assert api.task(task_id)["error"]["code"] == "TIMEOUT"
 
@@ -134,7 +140,11 @@ def test_a_renewed_lease_lives_on(server, api, kind, by):
     for _ in range(6):
         pause(0.7)
         if by == "heartbeat":
-            assert agent.heartbeat([dispatch]) == {"acknowledged": True, "cancelled": [], "lost": []}
+            assert agent.heartbeat([dispatch]) == {
+                "acknowledged": True,
+                "cancelled": [],
+                "lost": [],
+            }
         else:
             assert agent.progress(dispatch, progress=1).status == 200
     assert agent.succeed(dispatch).status == 200
@@ -171,16 +181,24 @@ def test_push_agents_stay_leased_beyond_the_default_of_pull(server, api, kind):
 
 def test_backoff_doubles_to_its_cap(server, api, kind):
     agent = PullAgent.register(server, [kind])
-    retry = {"maxAttempts": 4, "backoff": "exponential", "base": 400, "factor": 2, "cap": 800,
-             "jitter": 0}
+    retry = {
+        "maxAttempts": 4,
+        "backoff": "exponential",
+        "base": 400,
+        "factor": 2,
+        "cap": 800,
+        "jitter": 0,
+    }
     task_id, waits = api.submit(kind, retry=retry), []
     dispatch = agent.take()
     for attempt in (1, 2, 3):
         assert dispatch["attempt"] == attempt
         failed = time.monotonic()
         assert agent.fail(dispatch).json == {
-            "acknowledged": True, "nextAction": "retry",
-            "metadata": {"state": "queued", "attempt": attempt}}
+            "acknowledged": True,
+            "nextAction": "retry",
+            "metadata": {"state": "queued", "attempt": attempt},
+        }
         dispatch = agent.take(5)
         waits.append(time.monotonic() - failed)
     assert agent.fail(dispatch).json["nextAction"] == "escalate"
@@ -213,8 +231,14 @@ def test_retry_after_shorter_than_the_backoff_changes_nothing(server, api, kind,
 
 def test_jitter_stays_within_its_share(server, api, kind):
     agent = PullAgent.register(server, [kind], concurrency=20)
-    retry = {"maxAttempts": 2, "backoff": "fixed", "base": 1000, "factor": 1, "cap": 5000,
-             "jitter": 0.2}
+    retry = {
+        "maxAttempts": 2,
+        "backoff": "fixed",
+        "base": 1000,
+        "factor": 1,
+        "cap": 5000,
+        "jitter": 0.2,
+    }
     api.bulk([{"type": kind, "retry": retry}] * 10)
     held = []
     eventually(lambda: held.extend(agent.lease(20, 1)) or len(held) == 10)

@@ -17,9 +17,16 @@ pytestmark = pytest.mark.no_binary
 
 def vectors():
     given = os.environ.get("ORRERY_VECTORS")
-    places = [pathlib.Path(given)] if given else [
-        path for folder in ("API", "Docs", "Tests", "SDKs", "Sources") if (REPO / folder).is_dir()
-        for path in (REPO / folder).rglob("vectors.json")]
+    places = (
+        [pathlib.Path(given)]
+        if given
+        else [
+            path
+            for folder in ("API", "Docs", "Tests", "SDKs", "Sources")
+            if (REPO / folder).is_dir()
+            for path in (REPO / folder).rglob("vectors.json")
+        ]
+    )
     return json.loads(places[0].read_text())["vectors"] if places else []
 
 
@@ -32,7 +39,9 @@ def test_own_verifier_agrees(vector):
 
 
 @pytest.mark.parametrize("scheme", ["standard", "compat"])
-@pytest.mark.parametrize("secret", ["plain secret", "whsec_" + base64.b64encode(b"k" * 32).decode()])
+@pytest.mark.parametrize(
+    "secret", ["plain secret", "whsec_" + base64.b64encode(b"k" * 32).decode()]
+)
 def test_own_signatures_verify(scheme, secret):
     headers = getattr(signing, scheme)(secret, "agent-1", b'{"a":1}')
     assert signing.verify(headers, b'{"a":1}', [secret], time.time())

@@ -29,14 +29,24 @@ class AgentCalls:
         return self.call("/api/agent-callback", body, **more)
 
     def progress(self, dispatch, **fields):
-        body = {"taskId": dispatch["taskId"], "attempt": dispatch["attempt"],
-                "leaseToken": dispatch["leaseToken"], **fields}
+        body = {
+            "taskId": dispatch["taskId"],
+            "attempt": dispatch["attempt"],
+            "leaseToken": dispatch["leaseToken"],
+            **fields,
+        }
         return self.call(f"/api/tasks/{dispatch['taskId']}/progress", body)
 
     def report(self, dispatch, status="success", data=None, error=None, **fields):
         """The callback body of one attempt."""
-        body = {"taskId": dispatch["taskId"], "agentId": self.id, "attempt": dispatch["attempt"],
-                "leaseToken": dispatch["leaseToken"], "status": status, "duration": 1}
+        body = {
+            "taskId": dispatch["taskId"],
+            "agentId": self.id,
+            "attempt": dispatch["attempt"],
+            "leaseToken": dispatch["leaseToken"],
+            "status": status,
+            "duration": 1,
+        }
         if data is not None:
             body["results"] = {"data": data, "artifacts": [], "logs": [], "metrics": {}}
         if error is not None:

@@ -62,8 +62,9 @@ class Api:
         if not ndjson:
             return self.post("/api/tasks/bulk", tasks, **more)
         lines = "".join(json.dumps(task) + "\n" for task in tasks).encode()
-        return self.post("/api/tasks/bulk", raw=lines,
-                         headers=[("content-type", "application/x-ndjson")], **more)
+        return self.post(
+            "/api/tasks/bulk", raw=lines, headers=[("content-type", "application/x-ndjson")], **more
+        )
 
     def task(self, task_id):
         return self.good("GET", f"/api/tasks/{task_id}", status=200)
@@ -115,7 +116,7 @@ class Api:
 
 
 def assert_problem(answer, status, code=None, path=None):
-    """A problem answer as the contract has it; `path` is the field's name within the problem's path."""
+    """A problem answer as the contract has it; `path` is a name within the problem's path."""
     assert answer.status == status, f"{status} expected: {answer!r}"
     kind = answer.headers.get("content-type", "")
     assert kind.split(";")[0] == "application/problem+json", f"{kind!r}: {answer!r}"

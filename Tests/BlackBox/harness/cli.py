@@ -36,9 +36,16 @@ class CommandLine:
         environment = clean_environment(home, **{**self.env, **(env or {})})
         environment = {name: value for name, value in environment.items() if value != "<unset>"}
         done = subprocess.run(
-            [str(binary()), *map(str, arguments)], cwd=home, env=environment, timeout=timeout,
-            input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True, text=True, errors="replace")
+            [str(binary()), *map(str, arguments)],
+            cwd=home,
+            env=environment,
+            timeout=timeout,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
         return Done(done.returncode, done.stdout, done.stderr)
 
     def good(self, *arguments, **more):

@@ -82,7 +82,7 @@ def _is_closed(sock):
 
 
 def raw_exchange(host, port, chunks, timeout=10, limit=1 << 20):
-    """Sends bytes as they are; returns (everything received, seconds until the peer closed or None)."""
+    """Sends bytes as they are; returns (all received, seconds until the peer closed or None)."""
     start = time.monotonic()
     received, closed = b"", None
     with socket.create_connection((host, port), timeout=timeout) as sock:
@@ -96,7 +96,9 @@ def raw_exchange(host, port, chunks, timeout=10, limit=1 << 20):
             try:
                 piece = sock.recv(65536)
             except (TimeoutError, ConnectionResetError) as error:
-                closed = time.monotonic() - start if isinstance(error, ConnectionResetError) else None
+                closed = (
+                    time.monotonic() - start if isinstance(error, ConnectionResetError) else None
+                )
                 break
             if not piece:
                 closed = time.monotonic() - start

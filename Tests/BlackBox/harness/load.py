@@ -3,8 +3,8 @@
 
 import collections
 import random
-import sqlite3
 import shutil
+import sqlite3
 import tempfile
 import threading
 import time
@@ -27,18 +27,33 @@ class Load:
         self.submitting, self.working = threading.Event(), threading.Event()
         self.lock = threading.Lock()
         self.acked, self.unsure, self.conflicts = {}, [], []
-        self.tokens = collections.defaultdict(dict)      # task → attempt → lease token
-        self.ends = collections.defaultdict(list)        # task → (attempt, status) of a 200
+        self.tokens = collections.defaultdict(dict)  # task → attempt → lease token
+        self.ends = collections.defaultdict(list)  # task → (attempt, status) of a 200
         self.submitted_after_stop = 0
         self.random = random.Random(self.seed)
-        self.push = [PushAgent.register(server, list(TYPES), self._behave, name=f"load-push-{i}",
-                                        concurrency=8, leaseSeconds=3) for i in range(agents // 2)]
-        self.pull = [PullAgent.register(server, list(TYPES), name=f"load-pull-{i}", concurrency=8,
-                                        leaseSeconds=3) for i in range(agents - agents // 2)]
-        self.threads = [threading.Thread(target=self._submit, args=(i,), daemon=True)
-                        for i in range(submitters)]
-        self.threads += [threading.Thread(target=self._work, args=(agent,), daemon=True)
-                         for agent in self.pull]
+        self.push = [
+            PushAgent.register(
+                server,
+                list(TYPES),
+                self._behave,
+                name=f"load-push-{i}",
+                concurrency=8,
+                leaseSeconds=3,
+            )
+            for i in range(agents // 2)
+        ]
+        self.pull = [
+            PullAgent.register(
+                server, list(TYPES), name=f"load-pull-{i}", concurrency=8, leaseSeconds=3
+            )
+            for i in range(agents - agents // 2)
+        ]
+        self.threads = [
+            threading.Thread(target=self._submit, args=(i,), daemon=True) for i in range(submitters)
+        ]
+        self.threads += [
+            threading.Thread(target=self._work, args=(agent,), daemon=True) for agent in self.pull
+        ]
 
     def start(self):
         self.submitting.set()
@@ -50,13 +65,20 @@ class Load:
     # Submitters
 
     def _submit(self, number):
-        chance, client = random.Random(self.seed + number), self.server.api.with_token(self.server.admin)
+        chance, client = (
+            random.Random(self.seed + number),
+            self.server.api.with_token(self.server.admin),
+        )
         while self.working.is_set():
             if not self.submitting.is_set():
                 time.sleep(0.05)
                 continue
-            body = {"type": chance.choice(TYPES), "payload": {"n": uuid.uuid4().hex}, "retry": RETRY,
-                    "priority": chance.randrange(10)}
+            body = {
+                "type": chance.choice(TYPES),
+                "payload": {"n": uuid.uuid4().hex},
+                "retry": RETRY,
+                "priority": chance.randrange(10),
+            }
             if chance.random() < 0.5:
                 body["idempotencyKey"] = uuid.uuid4().hex
             self._submit_one(client, body)
@@ -89,7 +111,9 @@ class Load:
             known = self.tokens[dispatch["taskId"]]
             token = known.setdefault(dispatch["attempt"], dispatch["leaseToken"])
             if token != dispatch["leaseToken"]:
-                self.conflicts.append(("attempt given twice", dispatch["taskId"], dispatch["attempt"]))
+                self.conflicts.append(
+                    ("attempt given twice", dispatch["taskId"], dispatch["attempt"])
+                )
 
     def _behave(self, agent, received):
         dispatch = received.json
@@ -118,7 +142,12 @@ class Load:
         if dice < 0.03:
             return
         status = "failure" if dice < 0.12 else "success"
-        body = agent.report(dispatch, status, data={"by": agent.id}, error={"code": "E"} if status == "failure" else None)
+        body = agent.report(
+            dispatch,
+            status,
+            data={"by": agent.id},
+            error={"code": "E"} if status == "failure" else None,
+        )
         for _ in range(2 if dice > 0.95 else 1):
             self._report_until_answered(agent, dispatch, status, body)
 
@@ -150,9 +179,16 @@ class Load:
         eventually(lambda: not self.open(), seconds, every=0.3, what="every task ends")
 
     def open(self):
-        return [state for state in ("queued", "running")
-                if any(self.server.api.good("GET", f"/api/tasks?type={kind}&state={state}&limit=1")["tasks"]
-                       for kind in TYPES)]
+        return [
+            state
+            for state in ("queued", "running")
+            if any(
+                self.server.api.good("GET", f"/api/tasks?type={kind}&state={state}&limit=1")[
+                    "tasks"
+                ]
+                for kind in TYPES
+            )
+        ]
 
     def stop(self):
         self.submitting.clear()
@@ -175,12 +211,16 @@ class Load:
         """No acknowledged task lost, none ended twice, none changed after its end."""
         stored = self.stored()
         lost = [task for task in self.acked if task not in stored]
-        assert not lost, f"{len(lost)} of {len(self.acked)} acknowledged tasks lost, seed {self.seed}: {lost[:5]}"
+        assert not lost, (
+            f"{len(lost)} of {len(self.acked)} acknowledged lost, seed {self.seed}: {lost[:5]}"
+        )
         assert not self.conflicts, f"seed {self.seed}: {self.conflicts[:5]}"
         for task_id, task in (before or {}).items():
             if task["state"] in ENDED:
                 for name in ("state", "attempt", "completedAt", "failures", "agentId"):
-                    assert stored[task_id][name] == task[name], f"{name} changed after the end: {task_id}"
+                    assert stored[task_id][name] == task[name], (
+                        f"{name} changed after the end: {task_id}"
+                    )
         self.check_ends(stored)
         return stored
 
@@ -191,7 +231,9 @@ class Load:
             if good:
                 task = stored[task_id]
                 assert task["state"] == "completed", f"an acknowledged result is lost: {task}"
-                assert task["attempt"] == max(good), f"{task_id}: attempt {task['attempt']} after {good}"
+                assert task["attempt"] == max(good), (
+                    f"{task_id}: attempt {task['attempt']} after {good}"
+                )
 
 
 def integrity(server):

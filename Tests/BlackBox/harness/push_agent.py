@@ -18,6 +18,7 @@ from .wait import eventually
 @dataclasses.dataclass
 class Received:
     """One request that arrived, with the agent's own verdict on its signature."""
+
     path: str
     headers: list
     raw: bytes
@@ -37,7 +38,8 @@ class Received:
 
 @dataclasses.dataclass
 class Reply:
-    """What to answer: `raw` is written as it is and the connection closed; `then` runs afterwards."""
+    """What to answer: `raw` is written as it is, then closed; `then` runs afterwards."""
+
     status: int = 202
     body: object = None
     headers: tuple = ()
@@ -61,15 +63,27 @@ class PushAgent(AgentCalls):
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
 
     @classmethod
-    def register(cls, server, capabilities, behave=None, name=None, cancel=False, health=False,
-                 path="/dispatch", api=None, **fields):
+    def register(
+        cls,
+        server,
+        capabilities,
+        behave=None,
+        name=None,
+        cancel=False,
+        health=False,
+        path="/dispatch",
+        api=None,
+        **fields,
+    ):
         agent = cls(server, behave)
         fields["endpoint"] = agent.url + path
         if cancel:
             fields["cancelEndpoint"] = agent.url + "/cancel"
         if health:
             fields["healthUrl"] = agent.url + "/health"
-        made = (api or server.api).register(name or f"push-{capabilities[0]}", capabilities, **fields)
+        made = (api or server.api).register(
+            name or f"push-{capabilities[0]}", capabilities, **fields
+        )
         agent.id, agent.secret = made["id"], made["secret"]
         return agent
 
@@ -129,8 +143,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return raw
 
     def do_GET(self):
-        self.agent.probes.append(Received(self.path, list(self.headers.items()), b"", False,
-                                          time.monotonic()))
+        self.agent.probes.append(
+            Received(self.path, list(self.headers.items()), b"", False, time.monotonic())
+        )
         self._answer(Reply(200 if self.agent.healthy else 500, {}))
 
     def do_POST(self):
@@ -150,8 +165,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, reply):
         if reply.raw is not None:
             return self._raw(reply.raw)
-        content = b"" if reply.body is None else (
-            reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode())
+        content = (
+            b""
+            if reply.body is None
+            else (reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode())
+        )
         self.send_response_only(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
@@ -170,6 +188,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 then()
             except Exception as error:  # kept for the test to show, never lost
                 self.agent.faults.append(error)
+
         threading.Thread(target=run, daemon=True).start()
 
     def _raw(self, pieces):
@@ -188,6 +207,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 # Behaviours
 
+
 def accept(status=202):
     """Accepts and never reports."""
     return lambda agent, dispatch: Reply(status, {"accepted": True})
@@ -195,11 +215,14 @@ def accept(status=202):
 
 def complete(data=None, **fields):
     """Accepts, then reports success by a signed callback."""
+
     def behave(agent, dispatch):
         def report():
             answer = agent.succeed(dispatch, data, **fields)
             assert answer.status == 200, repr(answer)
+
         return Reply(202, {"accepted": True}, then=report)
+
     return behave
 
 
@@ -210,8 +233,10 @@ def answer(status=200, body=None, headers=()):
 
 def sync(status="success", data=None, error=None):
     """The result in the answer itself."""
+
     def behave(agent, dispatch):
         return Reply(200, agent.report(dispatch, status, data, error))
+
     return behave
 
 
@@ -233,7 +258,9 @@ def raw(pieces):
 
 def in_turn(*behaviours):
     """The first behaviour for the first dispatch and so on; the last one from then on."""
+
     def behave(agent, dispatch):
         index = min(len(agent.dispatches), len(behaviours)) - 1
         return behaviours[index](agent, dispatch)
+
     return behave

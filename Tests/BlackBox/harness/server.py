@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Runs the real `orrery serve` on a free loopback port: start, stop, kill -9, start again on the same data.
+# Runs the real `orrery serve` on a free port: start, stop, kill -9, again on the same data.
 
 import json
 import os
@@ -33,7 +33,7 @@ def binary():
 
 
 def free_port():
-    """A port below the ephemeral range, so that no outgoing connection takes it between restarts."""
+    """A port below the ephemeral range: no outgoing connection takes it between restarts."""
     chooser = random.SystemRandom()
     while True:
         port = chooser.randrange(20000, 32000)
@@ -57,11 +57,25 @@ def clean_environment(home, **more):
 class Server:
     """One data folder and, while it runs, one process on it."""
 
-    def __init__(self, folder=None, data=None, args=(), config=None, env=None, prefix=(),
-                 admin=None, host="127.0.0.1"):
+    def __init__(
+        self,
+        folder=None,
+        data=None,
+        args=(),
+        config=None,
+        env=None,
+        prefix=(),
+        admin=None,
+        host="127.0.0.1",
+    ):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="orrery-bb-"))
         self.data = pathlib.Path(data) if data else self.folder / "data"
-        self.args, self.env, self.prefix, self.host = list(args), dict(env or {}), list(prefix), host
+        self.args, self.env, self.prefix, self.host = (
+            list(args),
+            dict(env or {}),
+            list(prefix),
+            host,
+        )
         self.port = free_port()
         self.admin = admin or "adm-" + secrets.token_urlsafe(40)
         self.config_path = None
@@ -79,8 +93,19 @@ class Server:
 
     def command(self):
         config = ["--config", str(self.config_path)] if self.config_path else []
-        return [*self.prefix, str(binary()), "serve", "--host", self.host, "--port",
-                str(self.port), "--data", str(self.data), *config, *self.args]
+        return [
+            *self.prefix,
+            str(binary()),
+            "serve",
+            "--host",
+            self.host,
+            "--port",
+            str(self.port),
+            "--data",
+            str(self.data),
+            *config,
+            *self.args,
+        ]
 
     def spawn(self):
         """Starts the process without waiting for it."""
@@ -90,11 +115,21 @@ class Server:
         env = clean_environment(home, **{"ORRERY_ADMIN_TOKEN": self.admin, **self.env})
         env = {name: value for name, value in env.items() if value != "<unset>"}
         self.process = subprocess.Popen(
-            self.command(), cwd=home, env=env, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            self.command(),
+            cwd=home,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         self._readers = [
             threading.Thread(target=self._read, args=(stream, lines), daemon=True)
-            for stream, lines in ((self.process.stdout, self.output), (self.process.stderr, self.errors))]
+            for stream, lines in (
+                (self.process.stdout, self.output),
+                (self.process.stderr, self.errors),
+            )
+        ]
         for reader in self._readers:
             reader.start()
         return self
@@ -114,7 +149,9 @@ class Server:
         self.spawn()
         while not self._said.wait(0.01):
             if self.process.poll() is not None:
-                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
+                raise AssertionError(
+                    f"the server ended with {self.process.returncode}:\n{self.log()}"
+                )
             if time.monotonic() - began > timeout:
                 self.kill()
                 raise AssertionError(f"no `listening on` within {timeout} s:\n{self.log()}")
@@ -168,9 +205,14 @@ class Server:
 
     def database(self):
         """The database file: the only SQLite file in the data folder."""
-        found = [path for path in self.data.iterdir() if path.is_file()
-                 and path.open("rb").read(15) == b"SQLite format 3"]
-        assert len(found) == 1, f"one database expected, found {found} in {list(self.data.iterdir())}"
+        found = [
+            path
+            for path in self.data.iterdir()
+            if path.is_file() and path.open("rb").read(15) == b"SQLite format 3"
+        ]
+        assert len(found) == 1, (
+            f"one database expected, found {found} in {list(self.data.iterdir())}"
+        )
         return found[0]
 
     def ready(self, timeout=10):

@@ -11,14 +11,20 @@ import uuid
 SKEW_SECONDS = 300
 DIGITS = re.compile(r"\A(0|[1-9][0-9]{0,14})\Z")
 AGENT_ID = re.compile(r"\A[A-Za-z0-9._:-]{1,128}\Z")
-SINGLE = ("x-agent-id", "webhook-id", "webhook-timestamp", "webhook-signature",
-          "x-agent-timestamp", "x-agent-signature")
+SINGLE = (
+    "x-agent-id",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "x-agent-timestamp",
+    "x-agent-signature",
+)
 
 
 def standard_key(secret):
     """32 decoded bytes of a `whsec_` secret; any other secret is its UTF-8 bytes."""
     if secret.startswith("whsec_"):
-        return base64.b64decode(secret[len("whsec_"):])
+        return base64.b64decode(secret[len("whsec_") :])
     return secret.encode()
 
 
@@ -36,16 +42,22 @@ def standard(secret, agent_id, body, message_id=None, timestamp=None):
     """Headers of a request signed by the `standard` scheme, as a list of pairs."""
     message_id = message_id or "msg_" + uuid.uuid4().hex
     timestamp = int(time.time()) if timestamp is None else timestamp
-    return [("x-agent-id", agent_id), ("webhook-id", message_id),
-            ("webhook-timestamp", str(timestamp)),
-            ("webhook-signature", standard_signature(secret, message_id, timestamp, body))]
+    return [
+        ("x-agent-id", agent_id),
+        ("webhook-id", message_id),
+        ("webhook-timestamp", str(timestamp)),
+        ("webhook-signature", standard_signature(secret, message_id, timestamp, body)),
+    ]
 
 
 def compat(secret, agent_id, body, timestamp=None):
     """Headers of a request signed by the `compat` scheme, as a list of pairs."""
     timestamp = int(time.time() * 1000) if timestamp is None else timestamp
-    return [("x-agent-id", agent_id), ("x-agent-timestamp", str(timestamp)),
-            ("x-agent-signature", compat_signature(secret, timestamp, body))]
+    return [
+        ("x-agent-id", agent_id),
+        ("x-agent-timestamp", str(timestamp)),
+        ("x-agent-signature", compat_signature(secret, timestamp, body)),
+    ]
 
 
 def verify(headers, body, secrets, now):

@@ -5,14 +5,16 @@ import time
 
 
 def eventually(check, timeout=10.0, every=0.02, what=None):
-    """Returns the first true value of `check()`; fails with the last value after `timeout` seconds."""
+    """The first true value of `check()`; fails with the last value after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
         value = check()
         if value:
             return value
         if time.monotonic() >= end:
-            raise AssertionError(f"not within {timeout} s: {what or 'condition'}; last value {value!r}")
+            raise AssertionError(
+                f"not within {timeout} s: {what or 'condition'}; last value {value!r}"
+            )
         time.sleep(every)
 
 
