@@ -119,7 +119,8 @@ class PushAgent:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         try:
             connection.request(method, path)
-            return json.loads(connection.getresponse().read())
+            figures: dict[str, Any] = json.loads(connection.getresponse().read())
+            return figures
         finally:
             connection.close()
 

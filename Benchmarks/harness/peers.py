@@ -97,8 +97,10 @@ def prepare(
             say(f"  SKIPPED {peer.name}: {reason}")
             skipped[f"peer_{peer.name}"] = reason
         else:
-            ready[peer.name] = (_scenario(peer), [f"peer_{peer.name}_loop",
-                                                  f"peer_{peer.name}_drain"])
+            ready[peer.name] = (
+                _scenario(peer),
+                [f"peer_{peer.name}_loop", f"peer_{peer.name}_drain"],
+            )
     return ready, skipped
 
 

@@ -62,10 +62,20 @@ class Report:
         syncs = statistics.median(each.fdatasync_ms for each in everything)
         loads = [each.other_cores for each in everything]
         return [
-            _condition_row("fdatasync_p50", syncs, "ms", FDATASYNC_LIMIT_MS,
-                           "4 KiB overwrites, the data folder's file system"),
-            _condition_row("other_load", statistics.median(loads), "cores",
-                           OTHER_LOAD_LIMIT_CORES, f"highest of a row: {max(loads):.2f}"),
+            _condition_row(
+                "fdatasync_p50",
+                syncs,
+                "ms",
+                FDATASYNC_LIMIT_MS,
+                "4 KiB overwrites, the data folder's file system",
+            ),
+            _condition_row(
+                "other_load",
+                statistics.median(loads),
+                "cores",
+                OTHER_LOAD_LIMIT_CORES,
+                f"highest of a row: {max(loads):.2f}",
+            ),
         ]
 
     def _row(self, name: str, samples: list[Measured]) -> dict[str, Any]:

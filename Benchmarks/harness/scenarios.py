@@ -40,10 +40,10 @@ class Bench:
 def completed_by_server(server: ControlPlane, kind: str) -> int:
     """How many tasks of a type the server itself counts as completed."""
     stats = server.call("GET", "/api/stats")
-    counts = stats.get("types", {}).get(kind, {})
-    if not isinstance(counts.get("completed"), int):
+    completed = stats.get("types", {}).get(kind, {}).get("completed")
+    if not isinstance(completed, int):
         raise BenchError(f"GET /api/stats counts no completed tasks: {str(stats)[:200]}")
-    return counts["completed"]
+    return completed
 
 
 def verify(server: ControlPlane, expected: int) -> None:
@@ -163,9 +163,7 @@ def _loop_drain(bench: Bench, tasks: int) -> Sample:
     )
 
 
-def _loop_rate(
-    tasks: int, submitted: dict[str, Any], done: dict[str, Any]
-) -> tuple[float, float]:
+def _loop_rate(tasks: int, submitted: dict[str, Any], done: dict[str, Any]) -> tuple[float, float]:
     seconds = (done["lastAckNanoseconds"] - submitted["startNanoseconds"]) / 1e9
     return tasks / seconds, seconds
 

@@ -89,7 +89,7 @@ def _as_postgres() -> list[str]:
 
 
 def _postgres_data(folder: Path) -> Path:
-    """A folder that the server's user can write: in `folder`, or /var/tmp if it cannot get there."""
+    """A folder that PostgreSQL's user can write: `folder`, or one in /var/tmp if out of reach."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if os.geteuid() != 0:
@@ -121,8 +121,9 @@ def postgres(folder: Path) -> Iterator[str]:
     command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1"]
     command += ["-k", str(data), "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB"]
     with log.open("w") as output:
-        process = subprocess.Popen([*_as_postgres(), *command], stdout=output, stderr=output,
-                                   cwd="/")
+        process = subprocess.Popen(
+            [*_as_postgres(), *command], stdout=output, stderr=output, cwd="/"
+        )
     try:
         _await_port(port, process, "postgres", log)
         yield f"postgresql://bench@127.0.0.1:{port}/postgres"

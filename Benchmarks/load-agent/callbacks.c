@@ -47,7 +47,8 @@ void callbacks_add(struct agent *agent, const struct callback *callback) {
     size_t capacity = agent->waiting_capacity ? agent->waiting_capacity * 2 : 1024;
     struct callback *grown = calloc(capacity, sizeof *grown);
     if (!grown) abort();
-    for (size_t index = 0; index < agent->waiting_count; index++) grown[index] = *slot(agent, index);
+    for (size_t index = 0; index < agent->waiting_count; index++)
+      grown[index] = *slot(agent, index);
     free(agent->waiting);
     agent->waiting = grown;
     agent->waiting_start = 0;

@@ -2,7 +2,6 @@
 # pgqueuer on PostgreSQL: enqueued in batches of 1,000, deleted from the queue when finished.
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from datetime import timedelta
