@@ -64,7 +64,7 @@ let package = Package(
     .target(
       name: "Agents",
       dependencies: [
-        "Domain", "Engine", logging, lifecycle, http, nioCore, nioPosix,
+        "Domain", "Engine", logging, lifecycle, http, nioCore, nioPosix, nioHTTP1,
         .product(name: "Subprocess", package: "swift-subprocess"),
       ],
       swiftSettings: strict),
@@ -90,6 +90,13 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "DomainTests", dependencies: ["Domain"], swiftSettings: strict),
+    .testTarget(
+      name: "AgentsTests",
+      dependencies: ["Agents", "Domain", "Engine", logging, nioCore, nioPosix, nioHTTP1],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ConfigTests", dependencies: ["CLI", "Agents", "Domain", "Engine"],
+      swiftSettings: strict),
     .testTarget(name: "HouseRulesTests", swiftSettings: strict),
   ]
 )
