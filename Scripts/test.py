@@ -155,6 +155,10 @@ def python_stages():
     for name, folder in (("python sdk", "SDKs/python"), ("web agent", "Agents/web")):
         report = RESULTS / f"{folder.replace('/', '-')}.xml"
         tests(name, [PYTHON, "-m", "pytest", f"--junitxml={report}"], report, cwd=ROOT / folder)
+        check(f"{name} types", [PYTHON, "-m", "mypy"], cwd=ROOT / folder)
+    report = RESULTS / "benchmarks.xml"
+    command = [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    tests("benchmark tools", [*command, "Benchmarks/tests"], report)
 
 
 def black_box_stages(built, long):
