@@ -25,7 +25,7 @@ import Testing
     Ban(call: "Date.now", instead: "world.now()", allowedIn: isDoor),
     Ban(call: "UUID()", instead: "world.newID()", allowedIn: isDoor),
     Ban(call: "Task.sleep", instead: "world.sleep or a condition", allowedIn: isDoor),
-    Ban(call: ".random(", instead: "world.random", allowedIn: isDoor),
+    Ban(call: ".random(in", instead: "world.random", allowedIn: isDoor),
     Ban(call: ".randomElement(", instead: "world.random", allowedIn: isDoor),
     Ban(call: "SystemRandomNumberGenerator", instead: "world.random", allowedIn: isDoor),
     Ban(call: "try!", instead: "a thrown error"),

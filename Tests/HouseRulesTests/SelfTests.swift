@@ -48,7 +48,7 @@ import Testing
     #expect(BannedCalls.calls("print(", in: "  print(x)"))
     #expect(!BannedCalls.calls("print(", in: "  blueprint(x)"))
     #expect(!BannedCalls.calls("print(", in: "  printer.print(x)"))
-    #expect(BannedCalls.calls(".random(", in: "Int.random(in: a)"))
+    #expect(BannedCalls.calls(".random(in", in: "Int.random(in: a)"))
   }
 
   @Test func `routes are read from the table`() {
