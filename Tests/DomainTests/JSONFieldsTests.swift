@@ -126,7 +126,8 @@ import Testing
         .hasPrefix("invalid runAt: An RFC 3339 time"))
     let retry = try #require(try fields.optionalFields("retry", allowed: ["n"]))
     #expect(
-      error { () throws(FieldError) in try retry.int("n") } == "outOfRange retry.n: Must fit 64 bits.")
+      error { () throws(FieldError) in try retry.int("n") }
+        == "outOfRange retry.n: Must fit 64 bits.")
     #expect(
       "\(fields.error("type", .invalid, "Is taken."))" == "type: Is taken.")
   }

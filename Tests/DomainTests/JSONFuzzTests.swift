@@ -14,7 +14,8 @@ import Testing
   ]
 
   /// Bytes that matter to the grammar come up more often than others.
-  static let telling = Array("{}[]:,\"\\/ubfnrt0123456789eE+-.tfnalsu \n\u{0}\u{1F}".utf8)
+  static let telling =
+    Array("{}[]:,\"\\/ubfnrt0123456789eE+-.tfnalsu \n\u{0}\u{1F}".utf8)
     + [0x80, 0xC0, 0xC3, 0xE2, 0xED, 0xF0, 0xF4, 0xFF, 0xA0, 0x9F]
 
   @Test(arguments: 0..<8)

@@ -33,8 +33,10 @@ import Testing
     let error = try #require(refusal(text))
     #expect(error.kind == .tooDeep)
     #expect(error.path.utf8.count <= 400)
-    let key = String(repeating: "k", count: 1_000_000)
-    #expect(try #require(refusal("{\"\(key)\":x}")).message.utf8.count < 400)
+    for unit in ["k", "é", "\u{301}", "\u{202E} ", "👩‍👩‍👧"] {
+      let key = String(repeating: unit, count: 200_000)
+      #expect(try #require(refusal("{\"\(key)\":x}")).message.utf8.count < 400)
+    }
   }
 
   @Test func `values`() {

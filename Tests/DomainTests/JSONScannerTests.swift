@@ -30,7 +30,8 @@ import Testing
   }
 
   @Test func `one scanner reads line after line`() throws {
-    let body = Array((0..<1_000).map { "{\"n\":\($0),\"list\":[\($0)]}" }.joined(separator: "\n").utf8)
+    let body = Array(
+      (0..<1_000).map { "{\"n\":\($0),\"list\":[\($0)]}" }.joined(separator: "\n").utf8)
     var scanner = JSONScanner()
     var sum: Int64 = 0
     for line in JSONLines(body) {

@@ -44,7 +44,9 @@ import Testing
   @Test func `numbers`() {
     var writer = JSONWriter()
     writer.array { writer in
-      for value in [0, 0.1, -1.5, 1e300, .leastNonzeroMagnitude, 1e16, 100, .infinity, -.infinity, .nan] {
+      for value in [
+        0, 0.1, -1.5, 1e300, .leastNonzeroMagnitude, 1e16, 100, .infinity, -.infinity, .nan,
+      ] {
         writer.double(value)
       }
       writer.int(UInt64.max)

@@ -118,10 +118,13 @@ import Testing
     let headers = try Self.signed([secret])
     let parsed = try SignatureHeaders(now: Self.now, allowCompat: false) { headers[$0] ?? [] }
     let padded = [0] + Self.body + [0]
-    #expect(try SignatureVerifier.verify(parsed, body: padded[1...7], secrets: [secret]).secretIndex == 0)
+    #expect(
+      try SignatureVerifier.verify(parsed, body: padded[1...7], secrets: [secret]).secretIndex == 0)
     let lazy = Self.body.lazy.map { $0 }
     #expect(try SignatureVerifier.verify(parsed, body: lazy, secrets: [secret]).secretIndex == 0)
-    #expect(try SignatureVerifier.verify(parsed, body: Data(Self.body), secrets: [secret]).secretIndex == 0)
+    #expect(
+      try SignatureVerifier.verify(parsed, body: Data(Self.body), secrets: [secret]).secretIndex
+        == 0)
   }
 }
 

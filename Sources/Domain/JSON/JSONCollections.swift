@@ -12,7 +12,7 @@ extension JSONNode {
   package subscript(_ key: String) -> JSONNode? {
     guard kind == .object else { return nil }
     var key = key
-    let found = key.withUTF8 { find($0) }
+    let found = key.withUTF8 { tape.value(of: $0, inObject: index) }
     return found.map { JSONNode(tape: tape, index: $0) }
   }
 
@@ -23,36 +23,6 @@ extension JSONNode {
     var element = index + 1
     for _ in 0..<position { element = Int(tape.tokens[element].next) }
     return JSONNode(tape: tape, index: element)
-  }
-
-  /// The index of the value of the member named `key`; the node must be an object.
-  func find(_ key: UnsafeBufferPointer<UInt8>) -> Int? {
-    withExtendedLifetime(tape) {
-      let (source, tokens) = (tape.source, tape.tokens)
-      let end = Int(tokens[index].next)
-      var member = index + 1
-      while member < end {
-        if Self.matches(tokens[member], key, source) { return member + 1 }
-        member = Int(tokens[member + 1].next)
-      }
-      return nil
-    }
-  }
-
-  /// Whether the key at `token` is `key`, byte by byte after unescaping.
-  @inline(__always)
-  static func matches(
-    _ token: JSONToken, _ key: UnsafeBufferPointer<UInt8>, _ source: UnsafeBufferPointer<UInt8>
-  ) -> Bool {
-    if token.isEscaped {
-      var text: [UInt8] = []
-      JSONText.appendUnescaped(source, token.contentStart..<token.contentEnd, to: &text)
-      return text.elementsEqual(key)
-    }
-    guard token.contentLength == key.count else { return false }
-    let start = token.contentStart
-    for offset in 0..<key.count where source[start + offset] != key[offset] { return false }
-    return true
   }
 }
 

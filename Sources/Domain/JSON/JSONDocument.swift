@@ -10,6 +10,11 @@ package struct JSONDocument: Sendable {
     self.tape = tape
   }
 
+  package init(_ bytes: [UInt8], limits: JSONLimits = .standard) throws(JSONError) {
+    var scanner = JSONScanner(limits: limits)
+    self = try scanner.scan(bytes)
+  }
+
   package init(
     _ bytes: some Collection<UInt8>, limits: JSONLimits = .standard
   ) throws(JSONError) {

@@ -90,8 +90,9 @@ struct JSONDuplicateKeys {
       let source = key.isUnescaped ? unescaped : bytes
       var hasher = Hasher()
       hasher.combine(
-        bytes: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(source)[
-          key.start..<key.start + key.length]))
+        bytes: UnsafeRawBufferPointer(
+          rebasing: UnsafeRawBufferPointer(source)[
+            key.start..<key.start + key.length]))
       var slot = hasher.finalize() & (size - 1)
       while slots[slot] >= 0 {
         let other = keys[Int(slots[slot])]

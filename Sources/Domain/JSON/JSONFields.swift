@@ -25,7 +25,9 @@ package struct JSONFields: Sendable {
     }
     self.node = node
     self.path = path
-    guard unknown == .reject, let stranger = firstMember(notIn: allowed) else { return }
+    guard unknown == .reject,
+      let stranger = node.tape.firstKey(notIn: allowed, inObject: node.index)
+    else { return }
     let key = JSONNode(tape: node.tape, index: stranger).stringValue ?? ""
     let known = allowed.map(\.description).joined(separator: ", ")
     throw FieldError(
@@ -47,7 +49,7 @@ package struct JSONFields: Sendable {
   }
 
   private func find(_ name: StaticString) -> Int? {
-    node.find(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+    node.tape.value(of: name.utf8Buffer, inObject: node.index)
   }
 
   /// The member's value; fails if it is absent or null.
@@ -204,25 +206,5 @@ package struct JSONFields: Sendable {
     }
     if range.lowerBound == .min { return "Must be at most \(range.upperBound)\(suffix)." }
     return "Must be between \(range.lowerBound) and \(range.upperBound)\(suffix)."
-  }
-
-  /// The key token of the first member that is not in `allowed`.
-  private func firstMember(notIn allowed: [StaticString]) -> Int? {
-    withExtendedLifetime(node.tape) {
-      let (source, tokens) = (node.tape.source, node.tape.tokens)
-      let end = Int(tokens[node.index].next)
-      var member = node.index + 1
-      while member < end {
-        let token = tokens[member]
-        let isKnown = allowed.contains { name in
-          JSONNode.matches(
-            token, UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount),
-            source)
-        }
-        if !isKnown { return member }
-        member = Int(tokens[member + 1].next)
-      }
-      return nil
-    }
   }
 }

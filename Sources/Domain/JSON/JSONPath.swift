@@ -9,7 +9,7 @@ package enum JSONPath {
   /// The path of member `key` of the object at `parent`.
   package static func member(_ key: String, of parent: String) -> String {
     let plain = !key.isEmpty && key.utf8.allSatisfy { isPlain($0) }
-    let shown = key.utf8.count <= longestKey ? key : String(key.prefix(longestKey / 4)) + "…"
+    let shown = cut(key, to: longestKey)
     if !plain { return bounded("\(parent)[\"\(escaped(shown))\"]") }
     return bounded(parent.isEmpty ? shown : "\(parent).\(shown)")
   }
@@ -20,8 +20,13 @@ package enum JSONPath {
   }
 
   private static func bounded(_ path: String) -> String {
-    guard path.utf8.count > longestPath else { return path }
-    return path.hasSuffix("…") ? path : String(path.prefix(longestPath / 4)) + "…"
+    path.hasSuffix("…") ? path : cut(path, to: longestPath)
+  }
+
+  /// At most `most` bytes and a mark. Counts scalars, as one character can be of any length.
+  private static func cut(_ text: String, to most: Int) -> String {
+    guard text.utf8.count > most else { return text }
+    return String(text.unicodeScalars.prefix(most / 4)) + "…"
   }
 
   private static func isPlain(_ byte: UInt8) -> Bool {

@@ -15,6 +15,11 @@ package struct JSONScanner: ~Copyable {
   }
 
   /// Scans all of `bytes` as one document.
+  package mutating func scan(_ bytes: [UInt8]) throws(JSONError) -> JSONDocument {
+    try bytes.withUnsafeBytes { scan($0) }.get()
+  }
+
+  /// Scans all of `bytes` as one document.
   package mutating func scan(
     _ bytes: some Collection<UInt8>
   ) throws(JSONError) -> JSONDocument {
@@ -27,7 +32,8 @@ package struct JSONScanner: ~Copyable {
   package mutating func scan(
     _ bytes: [UInt8], in range: Range<Int>
   ) throws(JSONError) -> JSONDocument {
-    try scan(bytes[range.clamped(to: 0..<bytes.count)])
+    let range = range.clamped(to: 0..<bytes.count)
+    return try bytes.withUnsafeBytes { scan(UnsafeRawBufferPointer(rebasing: $0[range])) }.get()
   }
 
   private mutating func scan(

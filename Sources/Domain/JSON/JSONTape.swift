@@ -42,7 +42,7 @@ struct JSONTokens {
   @inline(never)
   private mutating func grow() {
     let larger = UnsafeMutablePointer<JSONToken>.allocate(capacity: capacity * 2)
-    larger.update(from: base, count: count)
+    larger.moveInitialize(from: base, count: count)
     base.deallocate()
     base = larger
     capacity *= 2

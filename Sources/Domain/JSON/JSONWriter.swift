@@ -61,8 +61,7 @@ package struct JSONWriter: Sendable {
   package mutating func key(literal name: StaticString) {
     separate()
     bytes.append(UInt8(ascii: "\""))
-    bytes.append(
-      contentsOf: UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+    bytes.append(contentsOf: name.utf8Buffer)
     bytes.append(UInt8(ascii: "\""))
     bytes.append(UInt8(ascii: ":"))
     needsComma = false
@@ -145,8 +144,7 @@ package struct JSONWriter: Sendable {
 
   private mutating func literal(_ text: StaticString) {
     separate()
-    bytes.append(
-      contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    bytes.append(contentsOf: text.utf8Buffer)
     needsComma = true
   }
 
