@@ -11,6 +11,7 @@ extension ControlError {
   package init(_ error: FieldError) {
     let code: Code =
       switch error.kind {
+      case .tooLarge: .payloadTooLarge
       case .missing: .missingField
       case .unknown: .unknownField
       case .wrongType, .outOfRange, .invalid: .invalidField

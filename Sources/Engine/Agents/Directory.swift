@@ -26,6 +26,16 @@ extension Engine {
     return view
   }
 
+  /// A free id: the name itself where it is a well-formed id, else one made from it.
+  package func newAgentID(named name: String) -> AgentID {
+    let isFree = { (id: AgentID) in self.core.withLock { $0.agent(id) } == nil }
+    let plain = AgentID(name)
+    if let plain, isFree(plain) { return plain }
+    let stem = name.utf8.map { Identifier.isValid(String(UnicodeScalar($0))) ? Character(UnicodeScalar($0)) : "-" }
+    let suffix = Hex.encode(withUnsafeBytes(of: world.random()) { Array($0.prefix(4)) })
+    return AgentID(stored: String(stem.prefix(limits.identifier - 9)) + "-" + suffix)
+  }
+
   static var noSuchAgent: ControlError {
     ControlError(.notFound, "There is no agent with this id.")
   }

@@ -13,6 +13,16 @@ package struct Dispatch: Sendable {
   }
 }
 
+extension Dispatch {
+  /// What its agent gets, by push or in a lease answer.
+  package func body(random: () -> UInt64) -> DispatchBody {
+    DispatchBody(
+      taskID: task.running.id, attempt: task.running.attempt, leaseToken: task.running.token,
+      type: type, payload: task.payload, priority: task.running.priority, timeout: task.timeout,
+      deadline: task.running.endsAt, traceparent: Traceparent.new(random: random))
+  }
+}
+
 /// What became of handing a dispatch over. The table is in the agent protocol, §3.
 package enum DispatchAnswer: Sendable {
   /// The agent works on it and will report.

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// A request as the routes see it: parameters, strict query, bounded body.
+package import Domain
+package import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import NIOCore
+
+/// What a route gets. Nothing of it is trusted; every accessor checks.
+package struct APIRequest {
+  let request: Request
+  let parameters: Parameters
+  let limits: Limits
+  package let now: Timestamp
+
+  /// A path parameter, percent-decoded.
+  package func parameter(_ name: String) throws(ControlError) -> String {
+    guard let value = parameters.get(name).flatMap(PercentEncoding.decode) else {
+      throw ControlError(.invalidID, "The path is not understood.", path: name)
+    }
+    return value
+  }
+
+  package func taskID() throws(ControlError) -> TaskID {
+    let text = try parameter("id")
+    guard let id = TaskID(text) else {
+      throw ControlError(
+        .invalidID, "Task ids have 26 characters and are made by the server.", path: "id")
+    }
+    return id
+  }
+
+  package func agentID() throws(ControlError) -> AgentID {
+    guard let id = AgentID(try parameter("id")) else {
+      throw ControlError(
+        .invalidID, "Agent ids are 1 to 128 of the characters A-Z a-z 0-9 . _ : -", path: "id")
+    }
+    return id
+  }
+
+  package func header(_ name: HTTPField.Name) -> String? { request.headers[name] }
+
+  package func headers(_ name: HTTPField.Name) -> [String] { request.headers[values: name] }
+
+  /// The query's parameters; unknown ones are refused, so that a typing error is noticed.
+  package func query(_ allowed: Set<String>) throws(ControlError) -> [String: [String]] {
+    guard request.uri.query != nil else { return [:] }
+    var query: [String: [String]] = [:]
+    for (name, value) in request.uri.queryParameters {
+      guard allowed.contains(String(name)) else {
+        let known = allowed.isEmpty ? "none" : allowed.sorted().joined(separator: ", ")
+        throw ControlError(
+          .invalidQuery, "This query parameter is not known here. Known are: \(known).",
+          path: String(name))
+      }
+      query[String(name), default: []].append(String(value))
+    }
+    return query
+  }
+
+  /// The body, up to `most` bytes.
+  package func body(most: Int? = nil) async throws(ControlError) -> [UInt8] {
+    let most = most ?? limits.body
+    let tooLarge = ControlError(.payloadTooLarge, "The body is larger than \(most) bytes.")
+    if let coding = request.headers[.contentEncoding], coding.lowercased() != "identity" {
+      throw ControlError(.unsupportedMediaType, "Send the body without Content-Encoding.")
+    }
+    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > most {
+      throw tooLarge
+    }
+    do {
+      let buffer = try await request.body.collect(upTo: most)
+      return Array(buffer.readableBytesView)
+    } catch is NIOTooManyBytesError {
+      throw tooLarge
+    } catch {
+      throw ControlError(.invalidJSON, "The body did not arrive whole.")
+    }
+  }
+
+  /// The body as a JSON document; an empty body counts as `{}` where `mayBeEmpty`.
+  package func json(mayBeEmpty: Bool = false) async throws(ControlError) -> JSONDocument {
+    let bytes = try await body()
+    if bytes.isEmpty, mayBeEmpty { return try JSONDocument(Array("{}".utf8), limits: limits) }
+    return try JSONDocument(bytes, limits: limits)
+  }
+}

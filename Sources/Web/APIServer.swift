@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The HTTP server: routes behind one responder that checks tokens and renders errors.
+import Domain
+import Engine
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// Serves the API until shutdown.
+package struct APIServer: Service {
+  private let services: ControlServices
+  private let host: String
+  private let port: Int
+  private let onListening: @Sendable (Int) -> Void
+
+  /// - Parameter onListening: called with the port once the server answers.
+  package init(
+    services: ControlServices, host: String, port: Int,
+    onListening: @escaping @Sendable (Int) -> Void
+  ) {
+    self.services = services
+    self.host = host
+    self.port = port
+    self.onListening = onListening
+  }
+
+  package func run() async throws {
+    let http = HTTPServerBuilder.http1(
+      configuration: .init(
+        additionalChannelHandlers: [ExpectContinue()], idleTimeout: .seconds(75),
+        httpDecoderConfiguration: .init(
+          maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100)))
+    let application = Application(
+      responder: APIResponder(services: services), server: http,
+      configuration: ApplicationConfiguration(
+        address: .hostname(host, port: port), serverName: nil, backlog: 1_024,
+        availableConnectionsDelegate: MaximumAvailableConnections(services.limits.connections)),
+      onServerRunning: { channel in onListening(channel.localAddress?.port ?? port) },
+      logger: quiet(services.logger))
+    try await application.run()
+  }
+
+  /// The framework's own notes are for debugging it.
+  private func quiet(_ logger: Logger) -> Logger {
+    var logger = logger
+    logger.logLevel = max(logger.logLevel, .warning)
+    return logger
+  }
+}

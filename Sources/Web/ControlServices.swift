@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the routes work with.
+package import Domain
+package import Engine
+package import Logging
+
+/// Everything that routes reach; made once by the wiring.
+package struct ControlServices: Sendable {
+  package var engine: Engine
+  package var tokens: TokenBook
+  package var tasks: TaskParser
+  package var defaultRetry: RetryPolicy
+  package var limits: Limits
+  package var addresses: CallbackAddresses
+  package var allowsCompatSignatures: Bool
+  package var version: String
+  package var startedAt: Timestamp
+  package var openAPI: [UInt8]
+  package var logger: Logger
+  /// Makes a new master key, keeps it safe, and seals everything under it; returns the key's id.
+  package var rotateMasterKey: @Sendable () async throws(ControlError) -> String
+  /// Writes a backup to a name within the data folder, or a name of its own.
+  package var backup: @Sendable (String?) async throws(ControlError) -> (path: String, bytes: Int64)
+  /// Why the server is not ready; nil if it is.
+  package var notReady: @Sendable () async -> String?
+
+  package init(
+    engine: Engine, tokens: TokenBook, tasks: TaskParser, defaultRetry: RetryPolicy,
+    limits: Limits, addresses: CallbackAddresses, allowsCompatSignatures: Bool, version: String,
+    startedAt: Timestamp, openAPI: [UInt8], logger: Logger,
+    rotateMasterKey: @escaping @Sendable () async throws(ControlError) -> String,
+    backup: @escaping @Sendable (String?) async throws(ControlError) -> (
+      path: String, bytes: Int64
+    ),
+    notReady: @escaping @Sendable () async -> String?
+  ) {
+    self.engine = engine
+    self.tokens = tokens
+    self.tasks = tasks
+    self.defaultRetry = defaultRetry
+    self.limits = limits
+    self.addresses = addresses
+    self.allowsCompatSignatures = allowsCompatSignatures
+    self.version = version
+    self.startedAt = startedAt
+    self.openAPI = openAPI
+    self.logger = logger
+    self.rotateMasterKey = rotateMasterKey
+    self.backup = backup
+    self.notReady = notReady
+  }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// What agents report: results and progress. Signed requests, verified before they are read.
+import Domain
+import Engine
+import HTTPTypes
+import HummingbirdCore
+
+enum ReportRoutes {
+  static func callback(
+    _ request: APIRequest, _ services: ControlServices
+  ) async throws(ControlError) -> APIResponse {
+    let body = try await request.body()
+    let signedIn = try request.signedIn(body, services)
+    let parsed = try ReportParser(limits: services.limits).parse(body, receivedAt: request.now)
+    try signedIn.checkName(parsed.agentID)
+    guard let task = parsed.taskID else {
+      throw ControlError(.missingField, "This field is required.", path: "taskId")
+    }
+    let answer = try await services.engine.report(
+      Callback(
+        agent: signedIn.agent, signedID: signedIn.signedID, task: task,
+        attempt: parsed.attempt, leaseToken: parsed.leaseToken, report: parsed.report))
+    return respond(answer)
+  }
+
+  private static func respond(_ answer: CallbackAnswer) -> APIResponse {
+    guard answer.isAcknowledged else {
+      let error = ControlError(
+        .staleAttempt,
+        "This attempt is not current: the task is \(answer.state.name), attempt \(answer.attempt).")
+      return .problem(error, requestID: RequestID.next()) { $0.callback(answer) }
+    }
+    return .json { writer in writer.object { $0.callback(answer) } }
+  }
+
+  static func progress(
+    _ request: APIRequest, _ services: ControlServices
+  ) async throws(ControlError) -> APIResponse {
+    let body = try await request.body()
+    let signedIn = try request.signedIn(body, services)
+    let report = try ProgressParser(limits: services.limits).parse(body, receivedAt: request.now)
+    try signedIn.checkName(report.agentID)
+    let id = try request.taskID()
+    guard report.taskID == nil || report.taskID == id else {
+      throw ControlError(.invalidField, "The path names another task.", path: "taskId")
+    }
+    let answer = try await services.engine.progress(of: id, by: signedIn.agent, report)
+    return .json {
+      $0.object {
+        $0.field("acknowledged", answer.isAcknowledged)
+        $0.field("cancelled", answer.isCancelled)
+        $0.field(ifPresent: "leaseExpiresAt", answer.leaseExpiresAt)
+      }
+    }
+  }
+}
+
+extension JSONWriter {
+  fileprivate mutating func callback(_ answer: CallbackAnswer) {
+    field("acknowledged", answer.isAcknowledged)
+    field("nextAction", answer.nextAction.rawValue)
+    key(literal: "metadata")
+    object {
+      $0.field("state", answer.state.name)
+      $0.field("attempt", answer.attempt)
+    }
+  }
+}
+
+extension APIRequest {
+  /// Verifies the signature; every failure is the same 401.
+  func signedIn(
+    _ body: [UInt8], _ services: ControlServices
+  ) throws(ControlError) -> Engine.SignedIn {
+    try services.engine.verify(body: body, allowCompat: services.allowsCompatSignatures) { header in
+      HTTPField.Name(header.rawValue).map { request.headers[values: $0] } ?? []
+    }
+  }
+}
+
+extension Engine.SignedIn {
+  /// A body that names an agent names the one that signed; under a shared secret it has to.
+  func checkName(_ name: String?) throws(ControlError) {
+    guard name == agent.text || (name == nil && !mustNameItself) else {
+      throw Engine.badSignature
+    }
+  }
+
+  /// The agent of the path is the one that signed.
+  func check(_ path: AgentID) throws(ControlError) {
+    guard path == agent else { throw Engine.badSignature }
+  }
+}
