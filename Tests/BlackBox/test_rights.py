@@ -226,7 +226,11 @@ def test_without_an_environment_token_one_is_written_to_a_file(new_server):
     assert server.api.with_token(token).get("/api/tokens").status == 200
 
 
-@pytest.mark.parametrize("bad", ["short", "x" * 31, "x" * 20 + "\t" + "x" * 20, "é" * 40])
+@pytest.mark.parametrize(
+    "bad",
+    ["short", "x" * 31, "x" * 20 + "\t" + "x" * 20, "é" * 40],
+    ids=["short", "31", "tab", "not-ascii"],
+)
 def test_a_bad_admin_token_stops_the_start(new_server, bad):
     code, said = new_server(start=False, env={"ORRERY_ADMIN_TOKEN": bad}).run_to_end()
     assert code != 0 and "ORRERY_ADMIN_TOKEN" in said and bad not in said

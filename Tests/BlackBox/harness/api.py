@@ -130,3 +130,12 @@ def assert_problem(answer, status, code=None, path=None):
     if path is not None:
         assert path in str(problem.get("path", "")), f"path with {path!r} expected: {answer!r}"
     return problem
+
+
+def nothing_stored(server):
+    """Whether no task has been stored since the last time this was asked of this server."""
+    known = server.__dict__.setdefault("known_tasks", set())
+    found = {task["id"] for task in server.api.tasks()}
+    fresh = found - known
+    known |= found
+    return not fresh

@@ -50,7 +50,10 @@ class Connection:
             connection.putheader(name, raw)
         if body or method != "GET":
             connection.putheader("content-length", str(len(body)))
-        connection.endheaders(body or None)
+        try:
+            connection.endheaders(body or None)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # refused before the body was through: the answer is there to be read
         response = connection.getresponse()
         content = response.read()
         elapsed = (time.perf_counter() - start) * 1000
