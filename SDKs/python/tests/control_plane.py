@@ -102,9 +102,9 @@ class ControlPlaneDouble:
         async with self._changed:
             self._changed.notify_all()
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 10) -> None:
         """Returns when ``condition`` holds; it is looked at after every call."""
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(condition)
 
     def _signed(

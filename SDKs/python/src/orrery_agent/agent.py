@@ -76,6 +76,7 @@ class Agent:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._abort: asyncio.Event | None = None
+        self._stop_asked = False
 
     def task(self, task_type: str) -> Callable[[_H], _H]:
         """Registers the decorated function as the handler of a type.
@@ -99,7 +100,11 @@ class Agent:
         return sorted(self._handlers)
 
     def stop(self) -> None:
-        """Asks the running agent to drain and exit. May be called from any thread."""
+        """Asks the agent to drain and exit, also one that is about to run.
+
+        May be called from any thread.
+        """
+        self._stop_asked = True
         loop, event = self._loop, self._stop
         if loop is not None and event is not None:
             loop.call_soon_threadsafe(event.set)
@@ -213,6 +218,8 @@ class Agent:
     def _begin(self) -> asyncio.Event:
         self._loop = asyncio.get_running_loop()
         self._stop, self._abort = asyncio.Event(), asyncio.Event()
+        if self._stop_asked:
+            self._stop.set()
         return self._stop
 
     @contextmanager

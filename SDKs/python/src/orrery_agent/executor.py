@@ -183,6 +183,8 @@ class Executor:
                 return self._failed(execution, _unexpected(error))
             return self._failed(execution, _CALLED_OFF[reason])
         except Exception as error:
+            if context.cancel_reason is not None:
+                return self._failed(execution, _CALLED_OFF[context.cancel_reason])
             logger.warning("task %s failed", execution.dispatch.task_id, exc_info=error)
             return self._failed(execution, _unexpected(error))
         return self._ended(execution, result)
