@@ -17,7 +17,8 @@ url, me, secret = (os.environ[n] for n in ("ORRERY_URL", "ORRERY_AGENT_ID", "ORR
 names = sorted(n for n in os.environ if n.startswith("ORRERY_"))
 open(sys.argv[1], "a").write(json.dumps({
     "pid": os.getpid(), "cwd": os.getcwd(), "names": names, "argv": sys.argv[2:],
-    "extra": os.environ.get("EXTRA"), "allow": os.environ.get("ORRERY_ALLOW_NET"), "time": time.time()}) + "\n")
+    "extra": os.environ.get("EXTRA"), "allow": os.environ.get("ORRERY_ALLOW_NET"),
+    "time": time.time()}) + "\n")
 if "crash" in sys.argv:
     sys.exit(3)
 def call(path, body):
