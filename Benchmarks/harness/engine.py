@@ -25,7 +25,8 @@ def engine(bench: Bench) -> list[Sample]:
     if ours is None:
         raise BenchError(f"OrreryBench printed no engine_loop: {json.dumps(lines)[:200]}")
     batch = max(1, round(ours.get("batch", DEFAULT_BATCH)))
-    limit = c_limit(bench, batch, seconds)
+    mixed = bool(ours.get("mixed", False))
+    limit = c_limit(bench, batch, mixed, seconds)
     value = float(ours["value"])
     c_value = float(limit["tasksPerSecond"])
     conditions = str(ours.get("conditions", ""))
@@ -34,18 +35,19 @@ def engine(bench: Bench) -> list[Sample]:
         Sample(
             "engine_loop_of_limit",
             value / c_value,
-            f"C writer thread {c_value:,.0f} tasks/s, batches of {batch},"
+            f"C writer thread {c_value:,.0f} tasks/s, batches of {batch}{' mixed' if mixed else ''},"
             f" SQLite {limit['sqlite']}, WAL, synchronous=FULL",
             limit=c_value,
         ),
     ]
 
 
-def c_limit(bench: Bench, batch: int, seconds: float) -> dict[str, Any]:
+def c_limit(bench: Bench, batch: int, mixed: bool, seconds: float) -> dict[str, Any]:
     build_tools(bench.folder, "engine-limit")
     migrations = bench.root / "Sources" / "StoreSQLite" / "Migrations"
     command = [str(bench.folder / "engine-limit"), "--migrations", str(migrations)]
     command += ["--batch", str(batch), "--seconds", str(seconds)]
+    command += ["--mixed"] if mixed else []
     return _in_folder(bench, command, "--data")[0]
 
 
