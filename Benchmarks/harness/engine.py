@@ -35,7 +35,8 @@ def engine(bench: Bench) -> list[Sample]:
         Sample(
             "engine_loop_of_limit",
             value / c_value,
-            f"C writer thread {c_value:,.0f} tasks/s, batches of {batch}{' mixed' if mixed else ''},"
+            f"C writer thread {c_value:,.0f} tasks/s, batches of {batch},"
+            f" {'phases mixed in a commit' if mixed else 'a commit for each phase'};"
             f" SQLite {limit['sqlite']}, WAL, synchronous=FULL",
             limit=c_value,
         ),
