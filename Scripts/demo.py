@@ -59,9 +59,12 @@ class Server:
             command += ["--allow-net", network]
         LOG.parent.mkdir(exist_ok=True)
         self.log = LOG.open("wb")
+        environment = dict(os.environ)
+        if not self.token_is_known():
+            environment["ORRERY_ADMIN_TOKEN"] = self.make_token()
         # A session of its own: Ctrl-C reaches this script, which then stops the server in order.
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.log,
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=subprocess.STDOUT, start_new_session=True)
         self.url = self.wait_until_listening()
         self.token = os.environ.get("ORRERY_ADMIN_TOKEN") or self.read_token()
@@ -76,6 +79,19 @@ class Server:
                 raise Stop("the server did not start:\n" + self.last_words())
             time.sleep(0.05)
         raise Stop(f"the server does not answer after 60 s; its log is {LOG}")
+
+    def token_is_known(self):
+        """True unless the folder was used before and its token is known to nobody here."""
+        used = (self.data / "orrery.db").exists()
+        kept = (self.data / "admin-token").exists()
+        return bool(os.environ.get("ORRERY_ADMIN_TOKEN")) or kept or not used
+
+    def make_token(self):
+        token = "orr_" + secrets.token_hex(32)
+        file = os.open(self.data / "admin-token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w") as written:
+            written.write(token)
+        return token
 
     def read_token(self):
         try:
