@@ -191,8 +191,9 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
     }
   }
 
-  /// Nothing is written from now on; what waits fails.
-  private func fail(_ sentence: String) {
+  /// Nothing is written from now on; what waits fails. For a writer that finds its database
+  /// damaged, too.
+  package func fail(_ sentence: String) {
     let refused = state.withLock { state in
       state.failure = sentence
       defer {

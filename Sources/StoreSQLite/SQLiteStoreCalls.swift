@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store's calls: which go through the group commit, and which read.
+package import Domain
+package import Engine
+internal import Logging
+
+extension SQLiteStore {
+  // MARK: Tasks
+
+  package func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult {
+    guard let bulk = StagedBulk(tasks) else {
+      return try await commits.write(rows: tasks.count) { writer throws(StoreError) in
+        try writer.submit(tasks)
+      }
+    }
+    do throws(StoreError) {
+      return try await commits.writeStepwise(rows: StagedBulk.chunk) { writer throws(StoreError) in
+        try writer.stage(bulk)
+      }
+    } catch {
+      await discard(bulk.range)
+      throw error
+    }
+  }
+
+  /// Removes what was written of a bulk. If that fails too, it stays hidden until the next start.
+  private func discard(_ range: ClosedRange<Int64>) async {
+    do throws(StoreError) {
+      try await commits.writeStepwise(rows: StagedBulk.chunk) { writer throws(StoreError) -> Void? in
+        try writer.discard(range) ? () : nil
+      }
+    } catch {
+      logger.warning(
+        "Part of a failed bulk stays in the database until the next start.",
+        metadata: ["error": "\(error)"])
+    }
+  }
+
+  package func claim(_ claims: [ClaimRequest]) async throws(StoreError) -> [ClaimedTask?] {
+    try await each(claims) { writer, claim throws(StoreError) in try writer.claim(claim) }
+  }
+
+  package func settle(_ settlements: [SettleRequest]) async throws(StoreError) -> [SettleResult] {
+    try await each(settlements) { writer, request throws(StoreError) in try writer.settle(request) }
+  }
+
+  package func renew(_ renewals: [RenewRequest]) async throws(StoreError) -> [Bool] {
+    try await each(renewals) { writer, renewal throws(StoreError) in try writer.renew(renewal) }
+  }
+
+  package func release(_ releases: [ReleaseRequest]) async throws(StoreError) -> [Bool] {
+    try await each(releases) { writer, release throws(StoreError) in try writer.release(release) }
+  }
+
+  package func end(_ ends: [EndRequest]) async throws(StoreError) -> [EndResult] {
+    try await each(ends) { writer, end throws(StoreError) in try writer.end(end) }
+  }
+
+  /// One answer for each request, all in one transaction.
+  private func each<Request: Sendable, Answer: Sendable>(
+    _ requests: [Request],
+    _ body: @escaping @Sendable (Writer, Request) throws(StoreError) -> Answer
+  ) async throws(StoreError) -> [Answer] {
+    if requests.isEmpty { return [] }
+    return try await commits.write(rows: requests.count) { writer throws(StoreError) in
+      var answers: [Answer] = []
+      answers.reserveCapacity(requests.count)
+      for request in requests { answers.append(try body(writer, request)) }
+      return answers
+    }
+  }
+
+  package func hasten(_ id: TaskID, at now: Timestamp) async throws(StoreError) -> Bool {
+    try await commits.write { writer throws(StoreError) in try writer.hasten(id, at: now) }
+  }
+
+  package func acknowledge(_ id: TaskID) async throws(StoreError) -> Bool {
+    try await commits.write { writer throws(StoreError) in try writer.acknowledge(id) }
+  }
+
+  package func appendLogs(_ id: TaskID, _ lines: [TaskLog]) async throws(StoreError) {
+    if lines.isEmpty { return }
+    try await commits.write(rows: lines.count) { writer throws(StoreError) in
+      try writer.appendLogs(id, lines)
+    }
+  }
+
+  package func task(_ id: TaskID) async throws(StoreError) -> TaskRecord? {
+    try await read { snapshot throws(StoreError) in try snapshot.task(id) }
+  }
+
+  package func running(_ id: TaskID) async throws(StoreError) -> RunningTask? {
+    try await read { snapshot throws(StoreError) in try snapshot.running(id) }
+  }
+
+  package func settledAttempts(_ id: TaskID) async throws(StoreError) -> [SettledAttempt] {
+    try await read { snapshot throws(StoreError) in try snapshot.settledAttempts(id) }
+  }
+
+  package func list(_ query: TaskQuery) async throws(StoreError) -> TaskPage {
+    let scan = limits.pageScan
+    return try await read { snapshot throws(StoreError) in try snapshot.list(query, scan: scan) }
+  }
+
+  package func logs(_ id: TaskID, after: Int64, limit: Int) async throws(StoreError) -> LogPage {
+    try await read { snapshot throws(StoreError) in
+      try snapshot.logs(id, after: after, limit: limit)
+    }
+  }
+
+  package func unfinished(
+    _ body: @Sendable ([UnfinishedTask]) -> Void
+  ) async throws(StoreError) {
+    var last = Int64.min
+    while true {
+      let after = last
+      let batch = try await read { snapshot throws(StoreError) in
+        try snapshot.unfinished(after: after)
+      }
+      guard let batch else { return }
+      if !batch.tasks.isEmpty { body(batch.tasks) }
+      last = batch.last
+    }
+  }
+
+  package func demands() async throws(StoreError) -> [(id: DemandID, demand: Demand)] {
+    demandNumbers.all
+  }
+
+  package func counts() async throws(StoreError) -> [String: TypeCounts] {
+    try await read { snapshot throws(StoreError) in try snapshot.counts() }
+  }
+
+  package func lastTaskID() async throws(StoreError) -> TaskID? {
+    try await read { snapshot throws(StoreError) in try snapshot.lastTaskID() }
+  }
+
+  // MARK: Agents, types, tokens, secrets
+
+  package func agents() async throws(StoreError) -> [StoredAgent] {
+    try await read { snapshot throws(StoreError) in try snapshot.agents() }
+  }
+
+  package func save(_ agent: StoredAgent) async throws(StoreError) {
+    try await commits.write { writer throws(StoreError) in try writer.save(agent) }
+  }
+
+  package func touch(_ seen: [AgentID: Timestamp]) async throws(StoreError) {
+    if seen.isEmpty { return }
+    try await commits.write(rows: seen.count) { writer throws(StoreError) in
+      try writer.touch(seen)
+    }
+  }
+
+  package func removeAgent(_ id: AgentID) async throws(StoreError) -> Bool {
+    try await commits.write { writer throws(StoreError) in
+      try writer.remove(id.text, from: .agents)
+    }
+  }
+
+  package func types() async throws(StoreError) -> [TypeSettings] {
+    try await read { snapshot throws(StoreError) in try snapshot.types() }
+  }
+
+  package func save(_ settings: TypeSettings) async throws(StoreError) {
+    try await commits.write { writer throws(StoreError) in try writer.save(settings) }
+  }
+
+  package func tokens() async throws(StoreError) -> [StoredToken] {
+    try await read { snapshot throws(StoreError) in try snapshot.tokens() }
+  }
+
+  package func save(_ token: StoredToken) async throws(StoreError) {
+    try await commits.write { writer throws(StoreError) in try writer.save(token) }
+  }
+
+  package func removeToken(_ id: String) async throws(StoreError) -> Bool {
+    try await commits.write { writer throws(StoreError) in try writer.remove(id, from: .tokens) }
+  }
+
+  package func secrets() async throws(StoreError) -> [StoredSecret] {
+    try await read { snapshot throws(StoreError) in try snapshot.secrets() }
+  }
+
+  package func save(_ secret: StoredSecret) async throws(StoreError) {
+    try await commits.write { writer throws(StoreError) in try writer.save(secret) }
+  }
+
+  package func removeSecret(_ name: String) async throws(StoreError) -> Bool {
+    try await commits.write { writer throws(StoreError) in
+      try writer.remove(name, from: .secrets)
+    }
+  }
+
+  package func reseal(agents: [StoredAgent], secrets: [StoredSecret], meta: [String: [UInt8]])
+    async throws(StoreError)
+  {
+    let rows = agents.count + secrets.count + meta.count
+    try await commits.write(rows: rows) { writer throws(StoreError) in
+      try writer.reseal(agents: agents, secrets: secrets, meta: meta)
+    }
+  }
+
+  package func meta(_ name: String) async throws(StoreError) -> [UInt8]? {
+    try await read { snapshot throws(StoreError) in try snapshot.meta(name) }
+  }
+
+  package func setMeta(_ name: String, _ value: [UInt8]) async throws(StoreError) {
+    try await commits.write { writer throws(StoreError) in try writer.setMeta(name, value) }
+  }
+}
