@@ -61,7 +61,8 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
-      swiftSettings: strict),
+      resources: [.embedInCode("Migrations")], swiftSettings: strict),
+    .target(name: "Simulation", dependencies: ["Domain", "Engine"], swiftSettings: strict),
     .target(
       name: "Agents",
       dependencies: [
@@ -83,11 +84,19 @@ let package = Package(
       name: "OrreryClient",
       dependencies: ["Domain", http, nioCore, nioPosix, nioHTTP1, logging],
       swiftSettings: strict),
+    .target(name: "COpenAPI"),
+    .executableTarget(
+      name: "OrreryBench",
+      dependencies: [
+        "Domain", "Engine", "StoreSQLite", logging,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Benchmarks/Sources/OrreryBench", swiftSettings: strict),
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Domain", "Engine", "StoreSQLite", "Agents", "Web", "OrreryClient", logging, lifecycle,
-        crypto,
+        "COpenAPI", "Domain", "Engine", "StoreSQLite", "Agents", "Web", "OrreryClient", logging,
+        lifecycle, crypto,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
       ],
@@ -101,5 +110,12 @@ let package = Package(
       name: "ConfigTests", dependencies: ["CLI", "Agents", "Domain", "Engine"],
       swiftSettings: strict),
     .testTarget(name: "HouseRulesTests", swiftSettings: strict),
+    .testTarget(
+      name: "OrreryClientTests",
+      dependencies: ["OrreryClient", logging, nioCore, nioPosix, nioHTTP1], swiftSettings: strict),
+    .testTarget(
+      name: "StoreContractTests",
+      dependencies: ["Domain", "Engine", "StoreSQLite", "Simulation", logging],
+      swiftSettings: strict),
   ]
 )
