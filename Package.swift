@@ -43,6 +43,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
   ],
   targets: [
     .target(name: "Domain", dependencies: [crypto], swiftSettings: strict),
@@ -68,6 +69,7 @@ let package = Package(
       dependencies: [
         "Domain", "Engine", logging, lifecycle, http, nioCore, nioPosix, nioHTTP1,
         .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: strict),
     .target(

@@ -20,6 +20,8 @@ package final class Engine: Service {
   let replays: ReplayMemory
   package let vault: Vault
   let agentSecrets: AgentSecrets
+  let namedSecrets: NamedSecrets
+  private let isClosing = Atomic(false)
   let seen = Mutex<[AgentID: Timestamp]>([:])
   let kicks = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
   let jobs = AsyncStream<Job>.makeStream()
@@ -37,7 +39,8 @@ package final class Engine: Service {
 
   private init(
     store: any Store, world: World, connector: any AgentConnector, vault: Vault,
-    options: Options, logger: Logger, core: Scheduler, ids: TaskIDs, secrets: AgentSecrets
+    options: Options, logger: Logger, core: Scheduler, ids: TaskIDs, secrets: AgentSecrets,
+    named: NamedSecrets
   ) {
     self.store = store
     self.world = world
@@ -49,6 +52,7 @@ package final class Engine: Service {
     self.core = Mutex(core)
     self.ids = ids
     agentSecrets = secrets
+    namedSecrets = named
     waiters = Waiters(most: options.limits.waiters)
     polls = LeasePolls(most: options.limits.waiters)
     replays = ReplayMemory()
@@ -63,6 +67,8 @@ package final class Engine: Service {
     let core = Mutex(Scheduler())
     let agents = try await store.agents()
     let secrets = AgentSecrets()
+    let named = NamedSecrets()
+    try named.load(try await store.secrets(), vault: vault)
     for (id, demand) in try await store.demands() {
       core.withLock { $0.add(id, demand, now: now) }
     }
@@ -75,7 +81,8 @@ package final class Engine: Service {
     let last = try await store.lastTaskID()
     return Engine(
       store: store, world: world, connector: connector, vault: vault, options: options,
-      logger: logger, core: core.withLock { $0 }, ids: TaskIDs(after: last), secrets: secrets)
+      logger: logger, core: core.withLock { $0 }, ids: TaskIDs(after: last), secrets: secrets,
+      named: named)
   }
 
   /// Runs until shutdown: dispatching, time, health, retention and background jobs.
@@ -90,11 +97,23 @@ package final class Engine: Service {
         group.addTask { await self.untilShutdown(self.housekeepingLoop) }
       }
     } onGracefulShutdown: {
-      self.kicks.continuation.finish()
+      self.close()
       self.jobs.continuation.finish()
     }
     await flushSeen()
   }
+
+  /// Hands out nothing more and lets nobody wait any longer; what runs may still report.
+  package func close() {
+    isClosing.store(true, ordering: .relaxed)
+    kicks.continuation.finish()
+    waiters.dismissAll()
+    for (agent, poll) in polls.expired(now: Timestamp(milliseconds: .max)) {
+      dismiss(poll, of: agent)
+    }
+  }
+
+  var isOpen: Bool { !isClosing.load(ordering: .relaxed) }
 
   private func untilShutdown(_ loop: @Sendable @escaping () async -> Void) async {
     await cancelWhenGracefulShutdown(loop)

@@ -11,7 +11,8 @@ package struct ControlServices: Sendable {
   package var tasks: TaskParser
   package var defaultRetry: RetryPolicy
   package var limits: Limits
-  package var addresses: CallbackAddresses
+  /// Where agents send their reports; known once the server listens.
+  package var addresses: @Sendable () -> CallbackAddresses
   package var allowsCompatSignatures: Bool
   package var version: String
   package var startedAt: Timestamp
@@ -26,7 +27,8 @@ package struct ControlServices: Sendable {
 
   package init(
     engine: Engine, tokens: TokenBook, tasks: TaskParser, defaultRetry: RetryPolicy,
-    limits: Limits, addresses: CallbackAddresses, allowsCompatSignatures: Bool, version: String,
+    limits: Limits, addresses: @escaping @Sendable () -> CallbackAddresses,
+    allowsCompatSignatures: Bool, version: String,
     startedAt: Timestamp, openAPI: [UInt8], logger: Logger,
     rotateMasterKey: @escaping @Sendable () async throws(ControlError) -> String,
     backup: @escaping @Sendable (String?) async throws(ControlError) -> (

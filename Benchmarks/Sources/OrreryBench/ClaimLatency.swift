@@ -12,7 +12,7 @@ struct ClaimLatency {
     for _ in 0..<(queued / 10_000) {
       _ = try await engine.submit((0..<10_000).map { _ in BenchEngine.submission() })
     }
-    try await withThrowingTaskGroup(of: Void.self) { group in
+    await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await engine.run() }
       let clock = ContinuousClock()
       var times: [Double] = []

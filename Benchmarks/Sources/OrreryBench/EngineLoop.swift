@@ -4,69 +4,55 @@ import Domain
 import Engine
 import Synchronization
 
-/// Two submitters and two agents' loops on one engine, each call a batch.
+/// Several loops on one engine, each submitting a batch, leasing as many, and settling them: so
+/// submits, claims and settles of different loops share commits, as they do in the server.
 struct EngineLoop {
   let engine: Engine
   let batch: Int
   let seconds: Double
-  private static let submitters = 2
-  private static let agents = 2
-  /// Queued beyond this, submitters wait for the agents.
-  private static let ahead = 20_000
+  private static let loops = 4
 
   func run() async throws {
     let done = Counter()
-    let submitted = Counter()
     let clock = ContinuousClock()
     let start = clock.now
     let end = start + .seconds(seconds)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await engine.run() }
-      let submitting = Counter(Self.submitters)
-      for _ in 0..<Self.submitters {
-        group.addTask {
-          while clock.now < end {
-            if submitted.value - done.value > Self.ahead {
-              await Task.yield()
-              continue
-            }
-            let tasks = (0..<batch).map { _ in BenchEngine.submission() }
-            _ = try await engine.submit(tasks)
-            submitted.add(batch)
-          }
-          submitting.add(-1)
-        }
+      for _ in 0..<Self.loops {
+        group.addTask { while clock.now < end { done.add(try await round()) } }
       }
-      for _ in 0..<Self.agents {
-        group.addTask {
-          while submitting.value > 0 || done.value < submitted.value {
-            try await work(done)
-          }
-        }
-      }
-      for _ in 0..<(Self.submitters + Self.agents) { try await group.next() }
+      for _ in 0..<Self.loops { try await group.next() }
       let took = (clock.now - start) / .seconds(1)
       let counts = try await engine.stats().total
       BenchEngine.print(
         "engine_loop", Double(done.value) / took, "tasks/s",
         [
-          "batch": batch, "tasks": done.value, "seconds": took,
-          "completed": counts.completed,
-          "conditions": "in process, SQLite WAL synchronous=FULL, batches of \(batch)",
+          "batch": batch, "tasks": done.value, "seconds": took, "completed": counts.completed,
+          "conditions":
+            "in process, SQLite WAL synchronous=FULL, \(Self.loops) loops of batches of \(batch)",
         ])
       group.cancelAll()
     }
   }
 
-  private func work(_ done: Counter) async throws {
-    let dispatches = await engine.lease(BenchEngine.agent, max: batch, wait: 50)
-    guard !dispatches.isEmpty else { return }
-    let settled = try await engine.settle(
-      dispatches.map {
-        Engine.Settling(
-          task: $0.task.running, report: Report(status: .success), reporter: BenchEngine.agent)
-      })
-    done.add(settled.count { $0 != nil })
+  /// How many tasks went the whole way.
+  private func round() async throws -> Int {
+    let submitted = try await engine.submit((0..<batch).map { _ in BenchEngine.submission() })
+    var settled = 0
+    while settled < submitted.count {
+      let dispatches = await engine.lease(
+        BenchEngine.agent, max: submitted.count - settled, wait: 10_000)
+      guard !dispatches.isEmpty else { throw CancellationError() }
+      let results = try await engine.settle(dispatches.map(Self.success))
+      settled += results.count { $0 != nil }
+    }
+    return settled
+  }
+
+  private static func success(_ dispatch: Dispatch) -> Engine.Settling {
+    Engine.Settling(
+      task: dispatch.task.running, report: Report(status: .success), reporter: BenchEngine.agent)
   }
 }
 

@@ -132,7 +132,7 @@ extension Engine {
       await withCheckedContinuation { continuation in
         let poll = LeasePolls.Poll(
           number: number, wanted: max, until: until, continuation: continuation)
-        guard !Task.isCancelled, polls.enter(poll, agent: agent) else {
+        guard isOpen, !Task.isCancelled, polls.enter(poll, agent: agent) else {
           return continuation.resume(returning: [])
         }
         core.withLock { $0.polled(agent, max) }

@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // Secrets that the configuration and connectors refer to by name.
 package import Domain
+import Synchronization
+
+/// The opened values, for connectors that need them without waiting.
+final class NamedSecrets: Sendable {
+  private let values = Mutex<[String: [UInt8]]>([:])
+
+  func load(_ secrets: [StoredSecret], vault: Vault) throws(Vault.Problem) {
+    for secret in secrets {
+      set(secret.name, try vault.open(secret.sealed, for: .secret(secret.name)))
+    }
+  }
+
+  func set(_ name: String, _ value: [UInt8]?) { values.withLock { $0[name] = value } }
+  func value(_ name: String) -> [UInt8]? { values.withLock { $0[name] } }
+}
 
 extension Engine {
   package func secretNames() async throws(ControlError) -> [StoredSecret] {
     let secrets = try await stored { () throws(StoreError) in try await store.secrets() }
     return secrets.sorted { $0.name < $1.name }
+  }
+
+  /// The value of a named secret; nil if there is none.
+  package func secret(_ name: String) -> String? {
+    namedSecrets.value(name).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// Seals and stores a value under a name; replaces an earlier one.
@@ -23,18 +43,12 @@ extension Engine {
     let secret = StoredSecret(
       name: name, sealed: sealed, createdAt: earlier?.createdAt ?? now, updatedAt: now)
     try await stored { () throws(StoreError) in try await store.save(secret) }
-  }
-
-  /// The value of a named secret; nil if there is none.
-  package func secret(_ name: String) async throws(ControlError) -> [UInt8]? {
-    guard let secret = try await secretNames().first(where: { $0.name == name }) else { return nil }
-    do { return try vault.open(secret.sealed, for: .secret(name)) } catch {
-      throw ControlError(.internalError, "The secret \(name) cannot be opened with this master key.")
-    }
+    namedSecrets.set(name, value)
   }
 
   package func removeSecret(_ name: String) async throws(ControlError) {
     let found = try await stored { () throws(StoreError) in try await store.removeSecret(name) }
+    namedSecrets.set(name, nil)
     guard found else { throw ControlError(.notFound, "There is no secret with this name.") }
   }
 }

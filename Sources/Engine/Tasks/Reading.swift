@@ -13,7 +13,7 @@ extension Engine {
   /// The task as it is when it ends, or at the end of the wait.
   package func wait(_ id: TaskID, milliseconds: Int64) async throws(ControlError) -> TaskRecord {
     let record = try await task(id)
-    guard !record.state.isEnd, milliseconds > 0 else { return record }
+    guard isOpen, !record.state.isEnd, milliseconds > 0 else { return record }
     let until = world.now().adding(milliseconds: milliseconds)
     _ = await waiters.wait(for: id, until: until) {
       do { return try await self.task(id).state.isEnd } catch { return true }

@@ -23,7 +23,7 @@ enum PullRoutes {
         $0.array {
           for dispatch in dispatches {
             dispatch.body(random: services.engine.world.random)
-              .write(to: &$0, addresses: services.addresses)
+              .write(to: &$0, addresses: services.addresses())
           }
         }
       }

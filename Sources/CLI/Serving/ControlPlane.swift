@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Wires the server: the only place that knows every part.
+import Agents
+import Domain
+import Engine
+import Foundation
+import Logging
+import ServiceLifecycle
+import StoreSQLite
+import Synchronization
+import Web
+
+/// Everything that `orrery serve` starts, in order, and stops in the opposite order.
+struct ControlPlane {
+  let config: ServerConfig
+  let logger: Logger
+  private let world = World.live
+
+  init(config: ServerConfig, logger: Logger) {
+    self.config = config
+    self.logger = logger
+  }
+
+  /// Runs until SIGTERM or SIGINT, or until the store cannot be written any more.
+  func run() async throws {
+    let store = try openStore()
+    do {
+      try await run(on: store)
+      await store.close()
+    } catch {
+      await store.close()
+      throw error
+    }
+  }
+
+  private func openStore() throws -> SQLiteStore {
+    do {
+      return try SQLiteStore.open(folder: config.dataFolder, limits: config.limits, logger: logger)
+    } catch {
+      throw StartError(error.message)
+    }
+  }
+
+  private func run(on store: SQLiteStore) async throws {
+    let masterKey = MasterKey(dataFolder: config.dataFolder, given: config.masterKey?.value)
+    let vault = try await masterKey.open(store, random: world.random)
+    let address = ServerAddress(
+      host: config.host, port: config.port, publicUrl: config.publicUrl,
+      callbackUrl: config.callbackUrl)
+    let secrets = SecretSource()
+    let connector = makeConnector(address, secrets)
+    let engine = try await openEngine(store, connector, vault)
+    secrets.engine.withLock { $0 = engine }
+    do {
+      let managed = try await adoptAgents(engine, address, secrets)
+      let tokens = try await TokenBook(store: store, world: world, most: config.limits.tokens)
+      let made = try await AdminToken.prepare(
+        tokens, given: config.adminToken?.value, dataFolder: config.dataFolder)
+      let server = makeServer(engine, tokens, masterKey, address, made)
+      try await serve([engine, StoreWatch(store: store), server, managed, Bell(engine: engine)])
+    } catch {
+      await connector.shutdown()
+      throw error
+    }
+    await connector.shutdown()
+  }
+
+  private func serve(_ services: [any Service]) async throws {
+    let group = ServiceGroup(
+      configuration: .init(
+        services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+    do { try await group.run() } catch let error as StartError { throw error } catch {
+      throw StartError(Self.sentence(for: error, config))
+    }
+  }
+
+  private var quiet: Logger {
+    var logger = logger
+    logger.logLevel = max(logger.logLevel, .warning)
+    return logger
+  }
+
+  // MARK: Parts
+
+  private func makeConnector(_ address: ServerAddress, _ secrets: SecretSource) -> HTTPConnector {
+    var settings = HTTPConnector.Settings()
+    settings.limits = config.limits
+    settings.answerTimeout = config.answerTimeout
+    return HTTPConnector(
+      settings: settings, policy: OutboundPolicy(allowed: config.allowNet, server: address),
+      server: address, world: world, logger: logger, secret: secrets.value)
+  }
+
+  private func openEngine(
+    _ store: SQLiteStore, _ connector: HTTPConnector, _ vault: Vault
+  ) async throws -> Engine {
+    var options = Engine.Options()
+    options.limits = config.limits
+    options.retention = Int64(config.limits.retentionDays) * 86_400_000
+    let engine = try await Engine.open(
+      store: store, world: world, connector: connector, vault: vault, options: options,
+      logger: logger)
+    for settings in config.types {
+      _ = try await engine.set(settings.type) { type in
+        type.limits = settings.limits
+        type.perKey = settings.perKey
+      }
+    }
+    return engine
+  }
+
+  private func adoptAgents(
+    _ engine: Engine, _ address: ServerAddress, _ secrets: SecretSource
+  ) async throws -> ManagedAgents {
+    let configured = try config.agents.map {
+      try $0.configured(shared: config.callbackSecretName, secrets: secrets)
+    }
+    let agentSecrets = try await engine.adopt(configured)
+    return ManagedAgents(
+      agents: config.managedAgents, server: address, allowed: config.allowNet,
+      environment: ProcessInfo.processInfo.environment, withheld: config.secretNames,
+      world: world, logger: logger,
+      secret: { id in
+        guard let secret = agentSecrets[id] else {
+          throw StartError("The agent \(id) has no secret.")
+        }
+        return secret
+      })
+  }
+
+  private func makeServer(
+    _ engine: Engine, _ tokens: TokenBook, _ masterKey: MasterKey, _ address: ServerAddress,
+    _ made: AdminToken.Made
+  ) -> APIServer {
+    let services = ControlServices(
+      engine: engine, tokens: tokens,
+      tasks: TaskParser(limits: config.limits, retry: config.retry),
+      defaultRetry: config.retry, limits: config.limits,
+      addresses: { address.callbacks }, allowsCompatSignatures: config.allowsCompatSignatures,
+      version: Version.current, startedAt: world.now(), openAPI: OpenAPIDocument.bytes,
+      logger: logger,
+      rotateMasterKey: { () async throws(ControlError) in
+        try await masterKey.rotate(engine, random: World.live.random)
+      },
+      backup: { name async throws(ControlError) in
+        try await Backups(folder: config.dataFolder).write(engine, name: name)
+      },
+      notReady: { nil })
+    let host = config.host
+    return APIServer(services: services, host: host, port: config.port) { port in
+      address.listening(port: port)
+      Announcement.print(host: host, port: port, made)
+    }
+  }
+
+  /// What people are told when a service ends in an error.
+  private static func sentence(for error: any Error, _ config: ServerConfig) -> String {
+    let text = String(describing: error)
+    if text.contains("Address already in use") {
+      return "Port \(config.port) on \(config.host) is in use; stop the other program or choose another --port."
+    }
+    if text.contains("Permission denied") {
+      return "Port \(config.port) may not be used by this user; choose one above 1023."
+    }
+    if text.contains("Cannot assign requested address") || text.contains("getaddrinfo") || text.contains("SocketAddressError") {
+      return "\(config.host) is not an address of this machine; choose another --host."
+    }
+    return text
+  }
+}
+
+/// Values of secrets by name: an environment variable, else a named secret.
+final class SecretSource: Sendable {
+  let engine = Mutex<Engine?>(nil)
+
+  @Sendable func value(_ name: String) -> String? {
+    if let value = ProcessInfo.processInfo.environment[name], !value.isEmpty { return value }
+    return engine.withLock { $0 }?.secret(name)
+  }
+}
+
+/// Ends the server when nothing can be written any more: what was acknowledged is safe, and nothing
+/// more may be.
+private struct StoreWatch: Service {
+  let store: SQLiteStore
+
+  func run() async throws {
+    let failure = await cancelWhenGracefulShutdown { await store.untilFailed() }
+    if let failure {
+      throw StartError("The database cannot be written any more, so the server stops: \(failure)", code: 74)
+    }
+    await untilShutdown()
+  }
+
+  private func untilShutdown() async {
+    do { try await gracefulShutdown() } catch { return }
+  }
+}
+
+/// Rings first at shutdown: no more work is handed out, nobody waits any longer.
+private struct Bell: Service {
+  let engine: Engine
+
+  func run() async throws {
+    do { try await gracefulShutdown() } catch {}
+    engine.close()
+  }
+}
