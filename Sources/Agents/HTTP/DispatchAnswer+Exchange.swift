@@ -38,7 +38,8 @@ struct DispatchAnswerReader {
     return .failed(
       code: "NO_ANSWER",
       message: isLate
-        ? "The agent did not answer in time." : "The agent closed the connection without an answer.",
+        ? "The agent did not answer in time."
+        : "The agent closed the connection without an answer.",
       countsForBreaker: true)
   }
 

@@ -169,7 +169,8 @@ final class OutboundClient: Sendable {
     switch error {
     case let refusal as OutboundPolicy.Refusal: return .refused(refusal)
     case let failure as NIOConnectionError:
-      let isUnresolved = failure.connectionErrors.isEmpty
+      let isUnresolved =
+        failure.connectionErrors.isEmpty
         && (failure.dnsAError != nil || failure.dnsAAAAError != nil)
       return isUnresolved ? .unresolvable : .noConnection
     case let failure as HTTPClientError:

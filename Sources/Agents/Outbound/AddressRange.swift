@@ -25,7 +25,8 @@ package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
       return
     }
     let digits = parts[1]
-    guard (1...3).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+    guard (1...3).contains(digits.utf8.count),
+      digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
       let prefix = Int(digits)
     else { return nil }
     let isMapped = address.family == .v4 && text.utf8.contains(UInt8(ascii: ":"))

@@ -3,11 +3,11 @@
 internal import NIOCore
 
 #if canImport(Glibc)
-  internal import Glibc
+internal import Glibc
 #elseif canImport(Musl)
-  internal import Musl
+internal import Musl
 #elseif canImport(Darwin)
-  internal import Darwin
+internal import Darwin
 #endif
 
 /// An IPv4 or IPv6 address. IPv4 addresses mapped into IPv6 (`::ffff:0:0/96`) become IPv4.

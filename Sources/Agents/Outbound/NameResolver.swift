@@ -4,11 +4,11 @@ private import Dispatch
 private import Synchronization
 
 #if canImport(Glibc)
-  private import Glibc
+private import Glibc
 #elseif canImport(Musl)
-  private import Musl
+private import Musl
 #elseif canImport(Darwin)
-  private import Darwin
+private import Darwin
 #endif
 
 /// The system's resolver (`getaddrinfo`), which also reads the old spellings of IPv4 addresses
@@ -44,9 +44,9 @@ enum NameResolver {
     var hints = addrinfo()
     hints.ai_family = AF_UNSPEC
     #if canImport(Glibc)
-      hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     #else
-      hints.ai_socktype = SOCK_STREAM
+    hints.ai_socktype = SOCK_STREAM
     #endif
     var list: UnsafeMutablePointer<addrinfo>?
     guard getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }
