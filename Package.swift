@@ -99,6 +99,7 @@ let package = Package(
       dependencies: [
         "COpenAPI", "Domain", "Engine", "StoreSQLite", "Agents", "Web", "OrreryClient", logging,
         lifecycle, crypto,
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
       ],

@@ -48,10 +48,11 @@ struct ServeCommand: AsyncParsableCommand {
   func run() async throws {
     let environment = ProcessInfo.processInfo.environment
     let config: ServerConfig
-    do {
+    do throws(ConfigError) {
       config = try ServerConfig.load(
-        flags: flags, environment: environment, now: World.live.now())
-    } catch let error as ConfigError {
+        flags: flags, environment: environment,
+        folder: FileManager.default.currentDirectoryPath, now: World.live.now())
+    } catch {
       throw StartError(error.description)
     }
     LoggingSystem.bootstrap(StreamLogHandler.standardError)

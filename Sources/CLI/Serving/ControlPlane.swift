@@ -8,6 +8,7 @@ import Logging
 import ServiceLifecycle
 import StoreSQLite
 import Synchronization
+import UnixSignals
 import Web
 
 /// Everything that `orrery serve` starts, in order, and stops in the opposite order.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files that only their owner may read: keys and tokens.
 import Foundation
+import Glibc
 
 enum PrivateFile {
   /// The trimmed text of a file; nil if there is none.
@@ -20,7 +21,7 @@ enum PrivateFile {
     guard file >= 0 else { throw unwritable(path) }
     defer { close(file) }
     let bytes = Array((text + "\n").utf8)
-    guard write(file, bytes, bytes.count) == bytes.count, fsync(file) == 0,
+    guard Glibc.write(file, bytes, bytes.count) == bytes.count, fsync(file) == 0,
       rename(draft, path) == 0
     else { throw unwritable(path) }
     try syncFolder(of: path)
