@@ -12,7 +12,7 @@ _INVISIBLE: Final = frozenset(
     "script style noscript template head svg math iframe object embed canvas audio video select "
     "datalist dialog".split()
 )
-_BOILERPLATE: Final = frozenset("nav footer aside form button menu".split())
+_BOILERPLATE: Final = frozenset("nav footer form button menu".split())
 _ROLES: Final = frozenset("navigation banner contentinfo complementary search dialog".split())
 _BLOCKS: Final = frozenset(
     "address article aside blockquote body caption center dd details dialog dir div dl dt "
@@ -53,9 +53,20 @@ def _is_boilerplate(element: Any) -> bool:
         return True
     if (element.get("role") or "").lower() in _ROLES:
         return True
+    if tag == "aside":
+        return _is_mostly_links(element)
     return tag == "a" and "headerlink" in (element.get("class") or "") and (
         own_text(element) in _PERMALINK
     )
+
+
+def _is_mostly_links(element: Any) -> bool:
+    """Tells asides that lead elsewhere from footnotes and boxes that belong to the text."""
+    role = (element.get("role") or "").lower()
+    if role == "note" or role.startswith("doc-"):
+        return False
+    links = sum(len(own_text(one)) for one in element.iter("a"))
+    return links > 0.5 * len(own_text(element))
 
 
 def block_text(element: Any) -> str:

@@ -23,11 +23,9 @@ MOST_FIELD: Final = 500
 MOST_LINK: Final = 2_048
 #: Larger trees are read by their structure alone; the extractor's time grows faster than they do.
 MOST_ELEMENTS: Final = 20_000
-#: Where a page declares its main part and the extractor found less of it than this, it is taken
-#: as it stands: indexes, tables of contents and reference pages look like navigation otherwise.
-ENOUGH: Final = 0.9
-#: The same where nothing is declared: of what is not a link, or of all in a page of links.
-ENOUGH_UNDECLARED: Final = 0.5
+#: The extractor's text is taken if it holds this much of what is not a link, or of all there is in
+#: a page of links.
+ENOUGH: Final = 0.5
 #: A page with a smaller part of its words outside links is a page of links.
 PROSE: Final = 0.2
 DETECTED_CHARACTERS: Final = 4_000
@@ -81,20 +79,24 @@ def _parse(text: str) -> Any:
 
 
 def main_text(tree: Any) -> tuple[str, str]:
-    """The page's main text and how it was found: ``extractor`` or ``structure``."""
+    """The page's main text and how it was found: ``declared``, ``extractor`` or ``structure``.
+
+    A page that says which part is its main one is taken at its word. For any other the extractor
+    decides; where it finds too little (an index, a table of contents), all of the page is taken.
+    """
     declared = _declared_main(tree)
     region = without_boilerplate(tree.body if declared is None else declared)
     whole = block_text(region)
+    if declared is not None and whole:
+        return whole, "declared"
     if not whole or sum(1 for _ in tree.iter()) > MOST_ELEMENTS:
         return whole, "structure" if whole else "empty"
     found = _by_extractor(tree)
-    if declared is not None:
-        good = _coverage(found, whole) >= ENOUGH
-    else:
-        prose = block_text(without_boilerplate(region, and_links=True))
-        index = len(prose.split()) < PROSE * len(whole.split())
-        good = _coverage(found, whole if index else prose) >= ENOUGH_UNDECLARED
-    return (found, "extractor") if good else (whole, "structure")
+    prose = block_text(without_boilerplate(region, and_links=True))
+    index = len(prose.split()) < PROSE * len(whole.split())
+    if _coverage(found, whole if index else prose) >= ENOUGH:
+        return found, "extractor"
+    return whole, "structure"
 
 
 def _by_extractor(tree: Any) -> str:
@@ -176,10 +178,10 @@ def _absolute(base: str, reference: str) -> str | None:
 
 
 def _links(tree: Any, base: str) -> list[str]:
-    """Every address that the page links to, once, in the page's order."""
+    """Every address that the page links to, once, in the page's order; no places in itself."""
     found: dict[str, None] = {}
-    for one in tree.iter("a", "area"):
-        reference = one.get("href")
+    references = (one.get("href", "") for one in tree.iter("a", "area"))
+    for reference in dict.fromkeys(one.partition("#")[0] for one in references):
         url = _absolute(base, reference) if reference else None
         if url is not None:
             found.setdefault(url)

@@ -19,7 +19,7 @@ class PageRequest:
 
 @dataclass(slots=True)
 class Page:
-    """What was found. ``method`` says how the text was: by the extractor, or by structure."""
+    """What was found. ``method`` says how the text was, see ``extraction``."""
 
     title: str = ""
     text: str = ""
