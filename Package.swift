@@ -107,7 +107,10 @@ let package = Package(
     .testTarget(name: "DomainTests", dependencies: ["Domain"], swiftSettings: strict),
     .testTarget(
       name: "AgentsTests",
-      dependencies: ["Agents", "Domain", "Engine", logging, nioCore, nioPosix, nioHTTP1],
+      dependencies: [
+        "Agents", "Domain", "Engine", logging, lifecycle, nioCore, nioPosix, nioHTTP1,
+        .product(name: "Subprocess", package: "swift-subprocess"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "ConfigTests", dependencies: ["CLI", "Agents", "Domain", "Engine"],

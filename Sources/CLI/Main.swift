@@ -12,8 +12,8 @@ struct Orrery: AsyncParsableCommand {
     commandName: "orrery",
     abstract: "A self-hosted control plane for agents.",
     discussion: """
-      Commands other than `serve` talk to a running server: its address comes from --server or
-      ORRERY_URL (default http://127.0.0.1:3000), the token from ORRERY_TOKEN or the file
+      Commands other than `serve` talk to a running server: its address comes from --server or \
+      ORRERY_URL (default http://127.0.0.1:3000), the token from ORRERY_TOKEN or the file \
       admin-token in the data folder (--data or ORRERY_DATA, default ./data).
 
       EXIT CODES:

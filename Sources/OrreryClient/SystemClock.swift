@@ -4,9 +4,9 @@
 import Domain
 
 #if canImport(Glibc)
-  private import Glibc
+private import Glibc
 #elseif canImport(Darwin)
-  private import Darwin
+private import Darwin
 #endif
 
 /// Now, waiting and randomness for everything in this library.

@@ -54,7 +54,7 @@ enum Figure {
   static func bytes(_ count: Int) -> String {
     var value = Double(count)
     for unit in ["B", "kB", "MB", "GB"] {
-      if value < 1_000 { return unit == "B" ? "\(count) B" : String(format: "%.1f %@", value, unit) }
+      if value < 1_000 { return unit == "B" ? "\(count) B" : String(format: "%.1f ", value) + unit }
       value /= 1_000
     }
     return String(format: "%.1f TB", value)

@@ -68,7 +68,7 @@ struct Table {
   /// Widths of the columns; flexible ones give way, the widest first.
   private func fitted(to limit: Int?) -> [Int] {
     var widths = columns.indices.map { index in
-      rows.map { TerminalText.width($0[index]) }.reduce(TerminalText.width(columns[index].title), max)
+      ([columns[index].title] + rows.map { $0[index] }).map(TerminalText.width).max() ?? 0
     }
     guard let limit else { return widths }
     var excess = widths.reduce(0, +) + Self.gap.count * max(widths.count - 1, 0) - limit

@@ -24,9 +24,8 @@ public struct AgentIdentity: Sendable {
     do {
       secrets = try [secret, previousSecret].compactMap { $0 }.map { try AgentSecret($0) }
     } catch {
-      throw OrreryError(
-        .invalidSecret, "The agent's secret is empty, or what follows whsec_ is not Base64 of "
-          + "16 to 128 bytes; copy it as it was shown.")
+      let why = "The agent's secret is empty or damaged; copy it as it was shown."
+      throw OrreryError(.invalidSecret, why)
     }
   }
 

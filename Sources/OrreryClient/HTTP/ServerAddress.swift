@@ -32,8 +32,7 @@ struct ServerAddress: Sendable, Hashable {
   func requireProtection(allowsInsecureHTTP: Bool) throws(OrreryError) {
     if isEncrypted || isLoopback || allowsInsecureHTTP { return }
     throw OrreryError(
-      .insecure, "\(text) is not on this machine and not encrypted: use https, or allow "
-        + "insecure HTTP on purpose.")
+      .insecure, "\(text) is on another machine and not encrypted.")
   }
 
   /// The address of a call. Segments and query values are percent-encoded.

@@ -7,9 +7,9 @@ import NIOHTTP1
 import NIOPosix
 
 #if canImport(Glibc)
-  private import Glibc
+private import Glibc
 #elseif canImport(Darwin)
-  private import Darwin
+private import Darwin
 #endif
 
 /// One request.

@@ -5,9 +5,9 @@ import Foundation
 import OrreryClient
 
 #if canImport(Glibc)
-  import Glibc
+import Glibc
 #elseif canImport(Darwin)
-  import Darwin
+import Darwin
 #endif
 
 struct MachineChecks {
@@ -110,9 +110,9 @@ struct MachineChecks {
 
   private static func flush(_ file: Int32) -> Int32 {
     #if canImport(Glibc)
-      fdatasync(file)
+    fdatasync(file)
     #else
-      fcntl(file, F_FULLFSYNC)
+    fcntl(file, F_FULLFSYNC)
     #endif
   }
 
@@ -127,9 +127,9 @@ struct MachineChecks {
   private func openFiles() -> Finding {
     var limit = rlimit()
     #if canImport(Glibc)
-      let answer = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    let answer = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     #else
-      let answer = getrlimit(RLIMIT_NOFILE, &limit)
+    let answer = getrlimit(RLIMIT_NOFILE, &limit)
     #endif
     guard answer == 0 else {
       return .warn("open files", "cannot be read (\(Self.reason))", "Run: ulimit -n")
