@@ -25,11 +25,12 @@ struct APIResponder: HTTPResponder {
   }
 
   func respond(to request: Request, context: APIContext) async throws -> Response {
-    do {
-      return try await routes.respond(to: request, context: context)
-    } catch {
-      return Self.problem(Self.unmatched(request), context)
+    let response = try await routes.respond(to: request, context: context)
+    // The router's own answer where no route matches has no body; ours always say what they hold.
+    guard response.status == .notFound, response.headers[.contentType] == nil else {
+      return response
     }
+    return Self.problem(Self.unmatched(request), context)
   }
 
   private static func serve(

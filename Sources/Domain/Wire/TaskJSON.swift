@@ -14,31 +14,32 @@ extension JSONWriter {
     int(task.attempt)
     key(literal: "failures")
     int(task.failures)
-    field(ifPresent: "agentId", task.agent?.text)
-    if let progress = task.progress { field("progress", progress) }
-    field(ifPresent: "message", task.message)
-    if !isListed { field(ifPresent: "results", raw: task.results) }
+    field(orNull: "agentId", task.agent?.text)
+    key(literal: "progress")
+    if let progress = task.progress { double(progress) } else { null() }
+    field(orNull: "message", task.message)
+    if !isListed { field(orNull: "results", raw: task.results) }
     field("partial", task.partial)
-    field(ifPresent: "error", raw: task.error)
-    field(ifPresent: "waitingFor", waitingFor?.rawValue)
+    field(orNull: "error", raw: task.error)
+    field(orNull: "waitingFor", waitingFor?.rawValue)
     field("needsAttention", task.needsAttention)
-    field(ifPresent: "retryOf", task.retryOf?.description)
+    field(orNull: "retryOf", task.retryOf?.description)
     field("createdAt", task.createdAt)
-    field(ifPresent: "startedAt", task.startedAt)
-    field(ifPresent: "completedAt", task.completedAt)
+    field(orNull: "startedAt", task.startedAt)
+    field(orNull: "completedAt", task.completedAt)
     endObject()
   }
 
   private mutating func submitted(_ task: TaskRecord) {
-    field(ifPresent: "agentType", task.demand.agentType?.rawValue)
+    field(orNull: "agentType", task.demand.agentType?.rawValue)
     field("requires", task.demand.requires)
     labels("selector", task.demand.selector)
     labels("labels", task.labels)
     field("priority", task.priority)
-    field(ifPresent: "key", task.key)
-    field(ifPresent: "idempotencyKey", task.idempotencyKey)
-    field(ifPresent: "runAt", task.runAt)
-    field(ifPresent: "deadline", task.deadline)
+    field(orNull: "key", task.key)
+    field(orNull: "idempotencyKey", task.idempotencyKey)
+    field(orNull: "runAt", task.runAt)
+    field(orNull: "deadline", task.deadline)
     field("timeout", task.timeout ?? Limits.defaultTimeout)
     key(literal: "retry")
     retry(task.retry)
@@ -67,10 +68,27 @@ extension JSONWriter {
 
   package mutating func log(_ line: TaskLog) {
     beginObject()
-    field("time", line.time)
+    field("timestamp", line.time)
     field("level", line.level.rawValue)
     field("message", line.message)
     field(ifPresent: "metadata", raw: line.metadata)
     endObject()
+  }
+}
+
+extension JSONWriter {
+  package mutating func field(orNull name: StaticString, _ value: String?) {
+    key(literal: name)
+    if let value { string(value) } else { null() }
+  }
+
+  package mutating func field(orNull name: StaticString, _ value: Timestamp?) {
+    key(literal: name)
+    if let value { timestamp(value) } else { null() }
+  }
+
+  package mutating func field(orNull name: StaticString, raw json: [UInt8]?) {
+    key(literal: name)
+    if let json { raw(json) } else { null() }
   }
 }
