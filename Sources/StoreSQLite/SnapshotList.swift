@@ -20,12 +20,7 @@ private struct ListSource {
   init(_ snapshot: Snapshot, _ table: String, where condition: String, _ ids: Range<Int64>)
     throws(StoreError)
   {
-    let attention = table == "ends" ? "needs_attention" : "0"
-    select = try snapshot.statement(
-      """
-      SELECT id, state, demand, agent, \(attention) FROM \(table)
-      WHERE id >= ?1 AND id < ?2 \(condition) ORDER BY id DESC
-      """)
+    select = try snapshot.statement(SQL.list(table, where: condition))
     try select.bind(1, ids.lowerBound)
     try select.bind(2, ids.upperBound)
     try advance()
@@ -39,6 +34,16 @@ private struct ListSource {
     next = Row(
       id: select.int64(0), state: try select.state(1), demand: select.demand(2),
       agent: select.optionalText(3), needsAttention: select.bool(4))
+  }
+}
+
+extension SQL {
+  /// Rows of a table between two ids, newest first.
+  static func list(_ table: String, where condition: String) -> String {
+    """
+    SELECT id, state, demand, agent, \(table == "ends" ? "needs_attention" : "0") FROM \(table)
+    WHERE id >= ?1 AND id < ?2 \(condition) ORDER BY id DESC
+    """
   }
 }
 
@@ -73,23 +78,28 @@ extension Snapshot {
     guard !ids.isEmpty else { return [] }
     var sources: [ListSource] = []
     if query.needsAttention == true {
-      let condition = "AND needs_attention = 1"
-      return [try ListSource(self, "ends", where: condition, ids)]
+      return [try ListSource(self, "ends", where: Self.isWatched, ids)]
     }
     if states.contains(.queued) {
       sources.append(try ListSource(self, "queue", where: "", ids))
     } else if states.contains(.running) {
-      sources.append(try ListSource(self, "queue", where: "AND state = 1", ids))
+      sources.append(try ListSource(self, "queue", where: Self.isRunning, ids))
     }
     if states.contains(.completed) {
       sources.append(try ListSource(self, "ends", where: "", ids))
       return sources
     }
     for state in [TaskState.failed, .cancelled] where states.contains(state) {
-      let condition = "AND state = \(state.rawValue) AND state <> 2"
-      sources.append(try ListSource(self, "ends", where: condition, ids))
+      sources.append(try ListSource(self, "ends", where: Self.ended(state), ids))
     }
     return sources
+  }
+
+  // Each repeats the condition of its partial index.
+  static let isWatched = "AND needs_attention = 1"
+  static let isRunning = "AND state = 1"
+  static func ended(_ state: TaskState) -> String {
+    "AND state = \(state.rawValue) AND state <> 2"
   }
 
   private static func newest(_ sources: [ListSource]) -> Int? {
