@@ -202,7 +202,9 @@ class Bars:
         if not LIVE:
             return self.tell(tasks)
         width, height = shutil.get_terminal_size((100, 30))
-        order = sorted(self.names, key=lambda id: (tasks[id]["state"] in ENDED, self.names[id]))
+        order = list(self.names)
+        if len(order) > height - 4:  # what is under way first, where not all fit
+            order.sort(key=lambda id: tasks[id]["state"] in ENDED)
         lines = [self.line(tasks[id], width) for id in order[:max(1, height - 4)]]
         if len(order) > len(lines):
             lines.append(f"  … and {len(order) - len(lines)} more")
@@ -220,7 +222,7 @@ class Bars:
     def line(self, task, width):
         name = self.names[task["id"]]
         percent = 100 if task["state"] == "completed" else (task.get("progress") or 0)
-        words = task.get("message") or task.get("waitingFor") or ""
+        words = task.get("message") or (task.get("waitingFor") or "").replace("_", " ")
         state = task["state"]
         if state == "failed":
             words = (task.get("error") or {}).get("message", "")
