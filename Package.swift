@@ -121,7 +121,10 @@ let package = Package(
       dependencies: ["OrreryClient", logging, nioCore, nioPosix, nioHTTP1], swiftSettings: strict),
     .testTarget(
       name: "StoreContractTests",
-      dependencies: ["Domain", "Engine", "StoreSQLite", "Simulation", logging],
+      dependencies: [
+        "Domain", "Engine", "StoreSQLite", "Simulation", logging,
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       swiftSettings: strict),
   ]
 )

@@ -20,9 +20,11 @@ package struct ManagedAgents: Service {
   private let world: World
   private let logger: Logger
   private let secret: @Sendable (AgentID) async throws -> AgentSecret
+  private let graceSeconds: Int
 
   private static let healthyMilliseconds: Int64 = 60_000
-  private static let graceSeconds = 10
+  /// How long an agent may take to stop.
+  package static let graceSeconds = 10
 
   /// - Parameters:
   ///   - allowed: Handed on as `ORRERY_ALLOW_NET`.
@@ -33,6 +35,7 @@ package struct ManagedAgents: Service {
   package init(
     agents: [ManagedAgent], server: ServerAddress, allowed: [AddressRange],
     environment: [String: String], withheld: Set<String>, world: World, logger: Logger,
+    graceSeconds: Int = Self.graceSeconds,
     secret: @escaping @Sendable (AgentID) async throws -> AgentSecret
   ) {
     self.agents = agents
@@ -40,6 +43,7 @@ package struct ManagedAgents: Service {
     self.world = world
     self.logger = logger
     self.secret = secret
+    self.graceSeconds = graceSeconds
     var base = environment.filter { name, _ in
       !name.hasPrefix("ORRERY_") && !withheld.contains(name)
     }
@@ -85,41 +89,65 @@ package struct ManagedAgents: Service {
 
   /// Runs the agent until it ends or the task is cancelled; says how it ended.
   private func runOnce(_ agent: ManagedAgent, _ logger: Logger) async -> String {
-    do {
-      let environment = try await environment(of: agent)
-      var options = PlatformOptions()
-      options.createSession = true
-      options.teardownSequence = [
-        .send(
-          signal: .terminate, toProcessGroup: true,
-          allowedDurationToNextStep: .seconds(Self.graceSeconds))
-      ]
-      logger.info("managed agent starts")
-      let result = try await Subprocess.run(
-        Configuration(
-          executable: .path(FilePath(ProcessGuard.shell)),
-          arguments: Arguments(
-            ProcessGuard.arguments(agent.command, graceSeconds: Self.graceSeconds)),
-          environment: environment,
-          workingDirectory: agent.workingDirectory.map { FilePath($0) },
-          platformOptions: options),
-        input: .inputWriter, output: .sequence, error: .combinedWithOutput
-      ) { execution in
-        try await log(execution.standardOutput, logger)
-      }
-      return "\(result.terminationStatus)"
-    } catch {
-      return "\(error)"
+    // The process is not cancelled but asked to stop, so that its last lines are still read.
+    let (stop, stopping) = AsyncStream<Never>.makeStream()
+    let running = Task { try await run(agent, until: stop, logger) }
+    return await withTaskCancellationHandler {
+      do { return try await running.value } catch { return "\(error)" }
+    } onCancel: {
+      stopping.finish()
     }
   }
 
-  private func log(_ output: SubprocessOutputSequence, _ logger: Logger) async throws {
+  private func run(
+    _ agent: ManagedAgent, until stop: AsyncStream<Never>, _ logger: Logger
+  ) async throws -> String {
+    var options = PlatformOptions()
+    options.createSession = true
+    let configuration = Configuration(
+      executable: .path(FilePath(ProcessGuard.shell)),
+      arguments: Arguments(ProcessGuard.arguments(agent.command, graceSeconds: graceSeconds)),
+      environment: try await environment(of: agent),
+      workingDirectory: agent.workingDirectory.map { FilePath($0) }, platformOptions: options)
+    let steps = [
+      TeardownStep.send(
+        signal: .terminate, toProcessGroup: true,
+        allowedDurationToNextStep: .seconds(graceSeconds))
+    ]
+    logger.info("managed agent starts")
+    let result = try await Subprocess.run(
+      configuration, input: .inputWriter, output: .sequence, error: .combinedWithOutput
+    ) { execution in
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+          for await _ in stop {}
+          if !Task.isCancelled { await execution.teardown(using: steps) }
+        }
+        let code = try await log(execution.standardOutput, logger)
+        group.cancelAll()
+        return code
+      }
+    }
+    return result.closureResult.map { "exit code \($0)" } ?? "\(result.terminationStatus)"
+  }
+
+  /// Logs each line until the output ends; returns the exit code in the guard's last line.
+  private func log(
+    _ output: SubprocessOutputSequence, _ logger: Logger
+  ) async throws -> Substring? {
     var lines = OutputLines()
+    var code: Substring?
     for try await part in output {
-      let complete = part.withUnsafeBytes { lines.append($0) }
-      for line in complete { logger.info("\(line)") }
+      for line in part.withUnsafeBytes({ lines.append($0) }) {
+        if line.hasPrefix(ProcessGuard.endMark) {
+          code = line.dropFirst(ProcessGuard.endMark.count)
+        } else {
+          logger.info("\(line)")
+        }
+      }
     }
     if let rest = lines.finish() { logger.info("\(rest)") }
+    return code
   }
 
   private func environment(of agent: ManagedAgent) async throws -> Environment {

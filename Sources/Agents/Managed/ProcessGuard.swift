@@ -6,11 +6,13 @@
 /// A managed agent runs under `/bin/sh`, as the leader of its own session and process group. The
 /// shell's standard input is a pipe whose other end the server holds open and nobody else has. If the
 /// server ends in any way, `kill -9` included, the pipe closes, and a guard in the shell sends SIGTERM
-/// to the group and, after the grace, SIGKILL. When the agent itself ends, what it left behind in
-/// the group is told to end too, and the shell passes on the agent's exit code. A process that starts
-/// a session of its own leaves the group and is not reached.
+/// to the group and, after the grace, SIGKILL. When the agent itself ends, the shell writes its exit
+/// code as a last line and kills the group, itself and whatever the agent left behind. A process that
+/// starts a session of its own leaves the group and is not reached.
 enum ProcessGuard {
   static let shell = "/bin/sh"
+  /// Starts the last line; the exit code follows.
+  static let endMark = "orrery-agent-exit-code "
 
   /// Arguments of the shell that run `command`.
   static func arguments(_ command: [String], graceSeconds: Int) -> [String] {
@@ -31,17 +33,15 @@ enum ProcessGuard {
       sleep \(graceSeconds)
       kill -KILL 0
     ) >/dev/null 2>&1 &
-    guard=$!
     exec 3<&-
     while :; do
       wait "$agent"
       code=$?
       kill -0 "$agent" 2>/dev/null || break
     done
-    kill -KILL "$guard" 2>/dev/null
-    trap '' TERM
-    kill -TERM 0 2>/dev/null
-    exit "$code"
+    trap '' TERM INT HUP PIPE
+    printf '\\n%s%s\\n' '\(endMark)' "$code" 2>/dev/null
+    kill -KILL 0
     """
   }
 }
