@@ -51,9 +51,10 @@ package final class SQLiteStore: Store {
     let thread = Thread { [pool, commits, folder, closing, logger] in
       do {
         // The writer's connection is ours until `run` returns.
-        pool.writeWithoutTransaction { _ in
+        try pool.writeWithoutTransaction { db in
           commits.run(writer)
           writer.finalize()
+          try db.checkpoint(.truncate)
         }
         try pool.close()
       } catch {

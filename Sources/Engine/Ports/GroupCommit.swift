@@ -75,6 +75,9 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
     return nil
   }
 
+  /// Writes in line, without those of the transaction that is being committed.
+  package var waiting: Int { state.withLock { $0.pending.count + $0.stepwise.count } }
+
   /// Refuses new writes; `run` returns once those that wait are done.
   package func close() {
     let mustRing = state.withLock { state in

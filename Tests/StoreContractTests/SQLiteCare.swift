@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Only the database: full disks, failures, backups while running, plans of the hot statements.
+import Domain
+import Engine
+import Foundation
+import GRDB
+import Testing
+
+@testable import StoreSQLite
+
+@Suite struct SQLiteCare {
+  private func withStore(_ body: (SQLiteStore, StoreCase) async throws -> Void) async throws {
+    try await TemporaryFolder.with { folder in
+      let store = try SQLiteStore.open(folder: folder)
+      do {
+        try await body(store, StoreCase(store: store))
+        try await StoreCase(store: store).checkCounts()
+      } catch {
+        await store.close()
+        throw error
+      }
+      await store.close()
+    }
+  }
+
+  /// Lets the database grow by so many pages and no more.
+  private func limit(_ store: SQLiteStore, toPages pages: Int) async throws {
+    _ = try await store.commits.write { writer throws(StoreError) in
+      let count = try writer.number("PRAGMA page_count")
+      return try writer.number("PRAGMA max_page_count = \(count + pages)")
+    }
+  }
+
+  @Test func `a full disk undoes the transaction, in memory too`() async throws {
+    try await withStore { store, test in
+      let first = try await test.submitted()
+      try await limit(store, toPages: 2)
+      let large = test.insert("new type") { $0.payload = Array(repeating: 0x31, count: 100_000) }
+      await #expect(throws: StoreError.diskFull) { _ = try await store.submit([large]) }
+      #expect(try await store.demands().count == 1)
+      try await limit(store, toPages: 10_000)
+      guard case .stored(let stored) = try await store.submit([large]) else {
+        Issue.record("refused")
+        return
+      }
+      #expect(stored[0].demand.rawValue == 2)
+      #expect(try await test.all().map(\.id) == [large.id, first])
+    }
+  }
+
+  @Test func `a staged bulk on a full disk leaves nothing`() async throws {
+    try await withStore { store, test in
+      let first = try await test.submitted()
+      try await limit(store, toPages: 60)
+      let bulk = test.batch(5_000) { $0.payload = Array(repeating: 0x31, count: 200) }
+      await #expect(throws: StoreError.diskFull) { _ = try await store.submit(bulk) }
+      let counts = try await store.pool.read { db in
+        try ["tasks", "queue", "bulk"].map {
+          try Int.fetchOne(db, sql: "SELECT count(*) FROM \($0)")
+        }
+      }
+      #expect(counts == [1, 1, 0])
+      try await limit(store, toPages: 10_000)
+      _ = try await store.submit(bulk)
+      #expect(try await store.counts()["scrape"]?.queued == 5_001)
+      #expect(try await test.claim(first) != nil)
+    }
+  }
+
+  @Test func `after a failure nothing is written and reads go on`() async throws {
+    try await withStore { store, test in
+      let id = try await test.submitted()
+      async let sentence = store.untilFailed()
+      store.commits.fail("the disk is on fire")
+      await #expect(throws: StoreError.unavailable("the disk is on fire")) {
+        _ = try await test.submitted()
+      }
+      #expect(await sentence == "the disk is on fire")
+      #expect(try await store.task(id)?.state == .queued)
+    }
+  }
+
+  @Test func `a write that the schema refuses is a failure`() async throws {
+    try await withStore { store, test in
+      let insert = test.insert()
+      _ = try await store.submit([insert])
+      await #expect(throws: StoreError.self) { _ = try await store.submit([insert]) }
+      #expect(await store.untilFailed()?.contains("1555") == true)
+    }
+  }
+
+  @Test func `a backup taken while writing is whole`() async throws {
+    try await withStore { store, test in
+      _ = try await store.submit(test.batch(3_000))
+      try await store.setMeta("fact", [1])
+      let path = store.folder.path + "/copies"
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+      async let writing: Void = {
+        for _ in 0..<50 { _ = try await store.submit(test.batch(20)) }
+      }()
+      for _ in 0..<3 {
+        #expect(try await store.backup(to: path + "/orrery.db") > 100_000)
+      }
+      try await writing
+      await #expect(throws: StoreError.self) {
+        _ = try await store.backup(to: path + "/missing/orrery.db")
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: path) == ["orrery.db"])
+      let copy = try SQLiteStore.open(folder: path)
+      let count = try await StoreCase(store: copy).unfinished().count
+      #expect(count >= 3_000 && count.isMultiple(of: 20))
+      #expect(try await copy.meta("fact") == [1])
+      try await StoreCase(store: copy).checkCounts()
+      await copy.close()
+    }
+  }
+
+  @Test func `the size is that of the files`() async throws {
+    try await withStore { store, test in
+      let before = try await store.size()
+      _ = try await store.submit(test.batch(1_000) { $0.payload = Array(repeating: 49, count: 900) })
+      #expect(try await store.size() - before > 900_000)
+    }
+  }
+
+  // MARK: Plans
+
+  private func plan(_ sql: String, _ store: SQLiteStore) async throws -> [String] {
+    try await store.pool.read { db in
+      let statement = try db.makeStatement(sql: "EXPLAIN QUERY PLAN \(sql)")
+      statement.setUncheckedArguments(StatementArguments())
+      return try Row.fetchAll(statement).map { $0["detail"] as String }
+    }
+  }
+
+  @Test func `hot statements find their rows by primary key`() async throws {
+    try await withStore { store, test in
+      _ = try await store.submit(test.batch(500))
+      _ = try await store.commits.write { writer throws(StoreError) in
+        try writer.statement("ANALYZE").run()
+      }
+      let byID = [SQL.setRunning, SQL.selectQueued, SQL.deleteQueued, SQL.requeue, SQL.renew]
+      for sql in byID {
+        let plan = try await plan(sql, store)
+        #expect(plan == ["SEARCH queue USING INTEGER PRIMARY KEY (rowid=?)"], "\(sql)")
+      }
+      for sql in [SQL.selectForClaim, SQL.selectRunning] {
+        let plan = try await plan(sql, store)
+        #expect(plan.count == 2)
+        #expect(plan.allSatisfy { $0.contains("USING INTEGER PRIMARY KEY (rowid=?)") }, "\(plan)")
+      }
+      let key = try await plan(SQL.selectKey, store)
+      #expect(key == ["SEARCH idempotency USING PRIMARY KEY (key=?)"])
+    }
+  }
+
+  @Test func `lists walk an index in order`() async throws {
+    try await withStore { store, _ in
+      let expected = [
+        (SQL.list("queue", where: ""), "USING INTEGER PRIMARY KEY"),
+        (SQL.list("ends", where: ""), "USING INTEGER PRIMARY KEY"),
+        (SQL.list("queue", where: Snapshot.isRunning), "USING INDEX queue_running"),
+        (SQL.list("ends", where: Snapshot.isWatched), "USING INDEX ends_attention"),
+        (SQL.list("ends", where: Snapshot.ended(.failed)), "USING INDEX ends_not_completed"),
+      ]
+      for (sql, index) in expected {
+        let plan = try await plan(sql, store)
+        #expect(plan.count == 1 && plan[0].contains(index), "\(plan)")
+      }
+    }
+  }
+}
