@@ -36,7 +36,8 @@ class Website:
 
     def html(self, path: str, title: str, body: str, head: str = "") -> str:
         """Adds a page and returns its URL."""
-        self.pages[path] = f"<html><head><title>{title}</title>{head}</head><body>{body}</body></html>"
+        head = f"<title>{title}</title>{head}"
+        self.pages[path] = f"<html><head>{head}</head><body>{body}</body></html>"
         return self.url + path
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

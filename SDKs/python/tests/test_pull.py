@@ -112,6 +112,23 @@ async def test_results_that_cannot_be_sent(result: Any, code: str) -> None:
     assert report["error"]["message"]
 
 
+async def test_log_lines_that_do_not_fit_beside_the_result() -> None:
+    async with ControlPlaneDouble() as plane:
+        agent = make_agent(plane)
+
+        @agent.task("work")
+        def work(context: TaskContext, _: Any) -> str:
+            context.log("info", "big")
+            return "x" * (limits.RESULTS - 20)
+
+        async with pulling(agent):
+            await plane.add(plane.dispatch("t1"))
+            await plane.until(lambda: bool(plane.callbacks))
+        assert plane.callbacks[0]["status"] == "success"
+        lines = [line for call in plane.of("progress") for line in call.body["logs"]]
+        assert [line["message"] for line in lines] == ["big"]
+
+
 async def test_the_deepest_result_that_is_read() -> None:
     report = await run_one(lambda _, __: _deep(limits.JSON_DEPTH - 2))
     assert report["status"] == "success"

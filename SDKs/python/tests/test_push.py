@@ -33,7 +33,8 @@ async def post(url: str, body: Any, **changed: str) -> tuple[int, dict[str, Any]
     async with aiohttp.ClientSession() as session, session.post(
         url, data=io.BytesIO(raw), headers=headers
     ) as answer:
-        return answer.status, await answer.json(content_type=None), answer.headers.get("retry-after")
+        value = await answer.json(content_type=None)
+        return answer.status, value, answer.headers.get("retry-after")
 
 
 async def test_a_dispatch_is_accepted_and_reported() -> None:

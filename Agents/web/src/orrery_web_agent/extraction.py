@@ -191,7 +191,9 @@ def _links(tree: Any, base: str) -> list[str]:
 def _declared_language(tree: Any) -> str | None:
     candidates = [tree.get("lang"), tree.get("xml:lang")]
     candidates += [tree.body.get("lang") if tree.body is not None else None]
-    candidates += tree.xpath("//meta[translate(@http-equiv, 'CL', 'cl')='content-language']/@content")
+    candidates += tree.xpath(
+        "//meta[translate(@http-equiv, 'CL', 'cl')='content-language']/@content"
+    )
     for one in candidates:
         tag = (one or "").strip()[:MOST_LANGUAGE_TAG]
         if _LANGUAGE.fullmatch(tag):

@@ -12,7 +12,7 @@ MOST_LINKS: Final = 40_000
 
 
 def cut(text: str, size: int) -> str:
-    """``text``, cut so that its UTF-8 has at most ``size`` bytes, at a word's end if one is near."""
+    """``text``, cut so that its UTF-8 has at most ``size`` bytes, at a word's end if near."""
     raw = text.encode("utf-8", "replace")
     if len(raw) <= size:
         return text

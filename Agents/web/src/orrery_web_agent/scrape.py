@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import yarl
@@ -40,10 +40,10 @@ class ScrapeRequest:
     def read(payload: Any) -> ScrapeRequest:
         """Raises ``TaskFailed`` with the field that is wrong."""
         reader = PayloadReader(payload)
-        urls = _urls(reader)
+        single, several = reader.take("url"), reader.take("urls")
         delay = reader.optional_whole("delay", 0, 60_000)
         request = ScrapeRequest(
-            urls=urls,
+            urls=[],
             rules=FetchRules(
                 seconds=reader.whole("timeout", 20_000, 1_000, 120_000) / 1000,
                 most_bytes=reader.whole("maxBytes", 5 << 20, 1_024, 32 << 20),
@@ -58,25 +58,22 @@ class ScrapeRequest:
             most_links=reader.whole("maxLinks", 200, 0, 10_000),
         )
         reader.end()
-        return request
+        return replace(request, urls=_urls(single, several))
 
 
-def _urls(reader: PayloadReader) -> list[str]:
-    if reader.has("url") == reader.has("urls"):
+def _urls(single: Any, several: Any) -> list[str]:
+    if (single is None) == (several is None):
         raise bad("url", "exactly one of url and urls is needed")
-    if reader.has("url"):
-        url = reader.text("url")
-        reader.take("urls")
-        found: list[Any] = [url]
-    else:
-        found = reader.items("urls", MOST_URLS) or []
-        reader.take("url")
-    if not found:
-        raise bad("urls", "must have at least one element")
-    for index, one in enumerate(found):
+    if single is not None:
+        if not isinstance(single, str):
+            raise bad("url", "must be a string")
+        return [single]
+    if not isinstance(several, list) or not 1 <= len(several) <= MOST_URLS:
+        raise bad("urls", f"must be a list of 1 to {MOST_URLS} elements")
+    for index, one in enumerate(several):
         if not isinstance(one, str):
             raise bad(f"urls[{index}]", "must be a string")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(several))
 
 
 class Scraper:

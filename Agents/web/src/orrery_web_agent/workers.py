@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that extract pages: parsing is bound by the processor and must not hold the loop."""
+"""The processes that extract pages: parsing takes the processor and must not hold the loop."""
 
 from __future__ import annotations
 

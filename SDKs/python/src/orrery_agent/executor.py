@@ -226,6 +226,21 @@ class Executor:
     def _failed(self, execution: Execution, failure: Failure) -> Report:
         return Report("failure", execution.duration, None, failure)
 
+    async def _encode(self, dispatch: Dispatch, report: Report) -> bytes:
+        """The callback's body. Log lines that do not fit beside the result go ahead of it."""
+        agent_id = self._client.agent_id
+        try:
+            return report.encode(dispatch, agent_id)
+        except ResultError:
+            if not report.logs:
+                raise
+        body = replace(report, logs=()).encode(dispatch, agent_id)
+        try:
+            await self._client.progress(dispatch, logs=report.logs)
+        except (Refused, Unreachable) as error:
+            logger.warning("log lines of task %s not delivered: %s", dispatch.task_id, error)
+        return body
+
     async def _deliver(self, execution: Execution, report: Report) -> None:
         """Sends the report; where the result itself is refused, says so as a failure."""
         dispatch = execution.dispatch
@@ -235,9 +250,10 @@ class Executor:
         grace = 86_400.0 if execution.remaining is None else execution.remaining + REPORT_GRACE
         until = execution.started + grace
         try:
-            body = report.encode(dispatch, self._client.agent_id)
+            body = await self._encode(dispatch, report)
         except ResultError as error:
-            report = self._failed(execution, Failure(error.code, str(error), None, False))
+            failure = Failure(error.code, str(error), None, False)
+            report = replace(self._failed(execution, failure), logs=report.logs)
             body = report.encode(dispatch, self._client.agent_id)
         try:
             await self._client.deliver(dispatch, body, backoff=self._backoff, until=until)

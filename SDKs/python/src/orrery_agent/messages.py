@@ -201,6 +201,8 @@ class Report:
                 results["artifacts"] = [one.wire() for one in self.results.artifacts]
             if self.results.metrics:
                 results["metrics"] = dict(self.results.metrics)
+        if self.logs:
+            results["logs"] = [line.wire() for line in self.logs]
         check_shape(results, depth=2)
         size = len(encode(results))
         if size > limits.RESULTS:
@@ -208,8 +210,6 @@ class Report:
                 "RESULT_TOO_LARGE",
                 f"the result has {size} bytes as JSON; {limits.RESULTS} are allowed",
             )
-        if self.logs:
-            results["logs"] = [line.wire() for line in self.logs]
         body: dict[str, Json] = {
             "taskId": dispatch.task_id,
             "agentId": agent_id,
@@ -235,6 +235,10 @@ def encode(value: Json) -> bytes:
         raise ResultError("RESULT_NOT_JSON", f"not expressible as JSON: {error}") from error
 
 
+#: What a report has besides its results.
+_ENVELOPE_VALUES = 20
+
+
 def check_shape(value: Json, depth: int) -> None:
     """Refuses what is nested deeper, or has more values, than the control plane reads.
 
@@ -244,7 +248,7 @@ def check_shape(value: Json, depth: int) -> None:
     count = 0
     while level:
         count += len(level)
-        if count > limits.JSON_VALUES - limits.LOG_LINES_PER_REPORT * 8:
+        if count > limits.JSON_VALUES - _ENVELOPE_VALUES:
             raise ResultError(
                 "RESULT_TOO_LARGE", f"the result has more than {limits.JSON_VALUES} JSON values"
             )
