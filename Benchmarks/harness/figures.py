@@ -34,6 +34,7 @@ FIGURES: dict[str, Figure] = {
     "callback_p99": Figure("callback at 2,000/s, p99", "ms", 8, True),
     "million_queued_rss": Figure("1,000,000 queued tasks, RSS", "MB", 150, True),
     "claim_at_million": Figure("a claim beside them, p50", "ms", 1, True),
+    "claim_at_million_in_process": Figure("  … in process", "ms", 1, True),
     "million_restart": Figure("restart with them until ready", "s"),
 }
 

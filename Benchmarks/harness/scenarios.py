@@ -53,19 +53,18 @@ def verify(server: ControlPlane, expected: int) -> None:
 
 
 def singles(bench: Bench) -> list[Sample]:
+    seconds = bench.profile.singles_seconds
+    warmup = min(1.0, seconds / 2)
     with bench.server() as server:
         cpu = process_cpu_seconds(server.pid)
         figures = bench.load(server).run(
-            "submit",
-            connections=SINGLE_CONNECTIONS,
-            seconds=bench.profile.singles_seconds,
-            warmup=min(1.0, bench.profile.singles_seconds / 2),
+            "submit", connections=SINGLE_CONNECTIONS, seconds=seconds, warmup=warmup
         )
         cpu = process_cpu_seconds(server.pid) - cpu
     latency = figures["latencyMs"]
     conditions = (
         f"64 connections, 200 B payload, answered after the commit; p50 {latency['p50']:.2f}"
-        f" p99 {latency['p99']:.2f} ms; server {cpu / figures['seconds']:.2f} cores with warm-up"
+        f" p99 {latency['p99']:.2f} ms; server {cpu / (seconds + warmup):.2f} cores"
     )
     return [Sample("single_submit", figures["tasksPerSecond"], conditions)]
 

@@ -72,7 +72,7 @@ static void write_signed(struct load *load, struct buffer *out, const char *path
 }
 
 static void write_lease(struct load *load, struct connection *connection) {
-  static const char body[] = "{\"max\":1,\"waitSeconds\":0}";
+  static const char body[] = "{\"max\":1,\"waitSeconds\":1}";
   char path[MAX_TEXT + 32];
   snprintf(path, sizeof path, "/api/agents/%s/lease", load->options.agent);
   write_signed(load, &connection->out, path, body, sizeof body - 1);
