@@ -63,7 +63,20 @@ let package = Package(
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
       resources: [.embedInCode("Migrations")], swiftSettings: strict),
-    .target(name: "Simulation", dependencies: ["Domain", "Engine"], swiftSettings: strict),
+    .target(
+      name: "Simulation",
+      dependencies: [
+        "Domain", "Engine",
+        .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "HeapModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "Simulate",
+      dependencies: [
+        "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "Agents",
       dependencies: [
@@ -113,7 +126,11 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "ConfigTests", dependencies: ["CLI", "Agents", "Domain", "Engine"],
+      name: "ConfigTests",
+      dependencies: [
+        "CLI", "Agents", "Domain", logging,
+        .product(name: "Configuration", package: "swift-configuration"),
+      ],
       swiftSettings: strict),
     .testTarget(name: "HouseRulesTests", swiftSettings: strict),
     .testTarget(
