@@ -141,7 +141,7 @@ async def test_a_whole_manual() -> None:
                 "maxTextBytes": 3 << 20, "includeLinks": False,
             }
             await plane.add(plane.dispatch(f"t{number}", "scrape", payload=payload))
-        await plane.until(lambda: len(plane.callbacks) >= len(groups), seconds=110)
+        await plane.until(lambda: len(plane.callbacks) >= len(groups), seconds=500)
         for number in range(len(groups)):
             report = next(one for one in plane.callbacks if one["taskId"] == f"t{number}")
             assert report["status"] == "success", report.get("error")
