@@ -131,23 +131,27 @@ def add(name, report):
 
 
 def swift_stages(long):
-    if shutil.which("swift-format") or subprocess.run(
-            ["swift", "format", "--version"], capture_output=True).returncode == 0:
+    if subprocess.run(["swift", "format", "--version"], capture_output=True).returncode == 0:
         check("swift format", ["Scripts/format", "--check"])
     else:
         TOTAL.skips.append("swift format: this toolchain has no swift-format")
     if check("debug build", ["swift", "build", "--build-tests"]):
         tests("swift test", ["swift", "test", "--skip-build", "--xunit-output", RESULTS / "swift.xml"],
               RESULTS / "swift-swift-testing.xml")
-    built = check("release build", ["swift", "build", "-c", "release", "--product", "orrery"])
-    if check("simulation build", ["swift", "build", "-c", "release", "--product", "Simulate"]):
-        seeds = 200_000 if long else 10_000
-        check("simulation", [RELEASE / "Simulate", "--seeds", seeds])
     if long:
         check("thread sanitizer", [
             "swift", "test", "--sanitize=thread", "--scratch-path", ".build-tsan",
             "--filter", "DomainTests|EngineTests"])
-    return built
+
+
+def release_stage():
+    check("release build", ["swift", "build", "-c", "release", "--product", "orrery"])
+
+
+def simulation_stages(long):
+    if check("simulation build", ["swift", "build", "-c", "release", "--product", "Simulate"]):
+        seeds = 200_000 if long else 10_000
+        check("simulation", [RELEASE / "Simulate", "--seeds", seeds])
 
 
 def python_stages():
@@ -161,8 +165,8 @@ def python_stages():
     tests("benchmark tools", [*command, "Benchmarks/tests"], report)
 
 
-def black_box_stages(built, long):
-    if not built:
+def black_box_stages(long):
+    if "release build failed" in " ".join(TOTAL.faults) or not (RELEASE / "orrery").exists():
         fault("black box could not run: there is no release build")
         return
     env = {"ORRERY_BIN": str(RELEASE / "orrery"), "ORRERY_KILL_ROUNDS": "50" if long else "5"}
@@ -179,16 +183,25 @@ def black_box_stages(built, long):
 
 
 def main():
+    stages = {
+        "swift": swift_stages, "release": lambda _: release_stage(),
+        "simulation": simulation_stages, "python": lambda _: python_stages(),
+        "black-box": black_box_stages,
+    }
     parser = argparse.ArgumentParser(prog="Scripts/test", description=__doc__)
-    parser.add_argument("--long", action="store_true")
-    long = parser.parse_args().long
+    parser.add_argument("--long", action="store_true", help="take hours rather than minutes")
+    parser.add_argument("--only", help=f"some stages, with commas: {', '.join(stages)}")
+    arguments = parser.parse_args()
+    chosen = arguments.only.split(",") if arguments.only else list(stages)
+    if unknown := set(chosen) - set(stages):
+        parser.error(f"no such stage: {', '.join(sorted(unknown))}")
     os.chdir(ROOT)
     shutil.rmtree(RESULTS, ignore_errors=True)
     RESULTS.mkdir(parents=True)
     began = time.monotonic()
-    built = swift_stages(long)
-    python_stages()
-    black_box_stages(built, long)
+    for name in chosen:
+        stages[name](arguments.long)
+    TOTAL.skips += [f"stage {name}: not chosen" for name in stages if name not in chosen]
     if TOTAL.skips:
         say(f"\nSKIPPED, {len(TOTAL.skips)}:")
         for text in TOTAL.skips:
