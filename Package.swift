@@ -134,6 +134,13 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "HouseRulesTests", swiftSettings: strict),
     .testTarget(
+      name: "CLITests",
+      dependencies: [
+        "CLI", "Domain", "OrreryClient", nioCore, nioPosix, nioHTTP1,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "OrreryClientTests",
       dependencies: ["OrreryClient", logging, nioCore, nioPosix, nioHTTP1], swiftSettings: strict),
     .testTarget(

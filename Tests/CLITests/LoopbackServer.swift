@@ -1,0 +1,1 @@
+../OrreryClientTests/LoopbackServer.swift
