@@ -134,7 +134,7 @@ package final class Engine: Service {
 
 extension Scheduler {
   /// Takes in unfinished tasks from the store.
-  mutating func load(_ batch: [UnfinishedTask], now: Timestamp) {
+  package mutating func load(_ batch: [UnfinishedTask], now: Timestamp) {
     for task in batch {
       if let running = task.running {
         resume(running, now: now)

@@ -35,6 +35,16 @@ struct DataFolder: Sendable {
 
   func unlock() { close(lock) }
 
+  /// Makes an empty file that only its owner can read, unless there is one. SQLite takes such a
+  /// file as a new database, and gives its log the same rights.
+  static func makePrivate(_ file: String) throws(StoreOpenError) {
+    let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      throw StoreOpenError(.unwritableFolder, "\(file) cannot be written: \(reason(errno)).")
+    }
+    close(descriptor)
+  }
+
   private static func make(_ path: String) throws(StoreOpenError) {
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
@@ -61,6 +71,13 @@ struct DataFolder: Sendable {
   static func size(of file: String) -> Int64? {
     var status = stat()
     return stat(file, &status) == 0 ? Int64(status.st_size) : nil
+  }
+
+  /// Whether two paths lead to one file.
+  static func isSame(_ a: String, _ b: String) -> Bool {
+    var (first, second) = (stat(), stat())
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_ino == second.st_ino
+      && first.st_dev == second.st_dev
   }
 
   /// Puts a file's bytes, or a folder's entries, on disk.

@@ -24,6 +24,7 @@ enum Opening {
     let size = DataFolder.size(of: file) ?? 0
     let wasUnclean = (DataFolder.size(of: file + "-wal") ?? 0) > 0
     try Schema.check(file)
+    if size == 0 { try DataFolder.makePrivate(file) }
     do {
       let pool = try DatabasePool(path: file, configuration: configuration)
       let writer = try pool.writeWithoutTransaction { db in

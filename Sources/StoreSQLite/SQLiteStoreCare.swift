@@ -42,7 +42,10 @@ extension SQLiteStore {
   // MARK: Backups
 
   package func backup(to path: String) async throws(StoreError) -> Int64 {
-    try await read { snapshot throws(StoreError) in
+    guard !DataFolder.isSame(path, folder.database) else {
+      throw .unavailable("A backup cannot take the place of the database itself.")
+    }
+    return try await read { snapshot throws(StoreError) in
       do throws(StoreError) {
         return try Backup(of: snapshot, to: path).run()
       } catch {
@@ -111,6 +114,11 @@ private struct Backup {
   func run() throws(StoreError) -> Int64 {
     let partial = path + Self.suffix
     unlink(partial)
+    do throws(StoreOpenError) {
+      try DataFolder.makePrivate(partial)
+    } catch {
+      throw .unavailable(error.message)
+    }
     var target: OpaquePointer?
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
     let code = sqlite3_open_v2(partial, &target, flags, nil)

@@ -157,7 +157,10 @@ extension Snapshot {
     var batch: UnfinishedBatch?
     while try select.step() {
       let id = TaskID(rawValue: select.int64(0))
-      if batch == nil { batch = UnfinishedBatch() }
+      if batch == nil {
+        batch = UnfinishedBatch()
+        batch?.tasks.reserveCapacity(UnfinishedBatch.most)
+      }
       batch?.last = id.rawValue
       if hidden.contains(where: { $0.contains(id.rawValue) }) { continue }
       let isRunning = try select.state(1) == .running
@@ -173,7 +176,7 @@ extension Snapshot {
 
 /// Part of the queue, in order.
 struct UnfinishedBatch: Sendable {
-  static let most = 10_000
+  static let most = 4_000
 
   var tasks: [UnfinishedTask] = []
   /// The last id that was looked at.

@@ -100,10 +100,9 @@ extension Engine {
   }
 
   /// Gets no new work, finishes what it has; asked for by the agent itself.
-  func drainSelf(_ id: AgentID) async throws(ControlError) {
-    guard var record = core.withLock({ $0.agent(id) }), record.state == .active else { return }
-    record.state = .draining
-    core.withLock { $0.setState(id, .draining) }
+  func drainSelf(_ id: AgentID) {
+    core.withLock { $0.setDraining(id, true) }
+    while let poll = polls.first(for: id) { dismiss(poll, of: id) }
   }
 
   /// Revokes the secret at once and puts running tasks back.
@@ -193,11 +192,5 @@ extension Scheduler {
     return AgentView(
       record: record, state: state, running: vitals.inUse, latency: vitals.latency,
       lastSeen: vitals.lastSeen)
-  }
-
-  mutating func setState(_ id: AgentID, _ state: AgentState) {
-    guard let index = agentIndex[id] else { return }
-    agents[index]?.record.state = state
-    if state == .active { freedAgents.insert(index) }
   }
 }

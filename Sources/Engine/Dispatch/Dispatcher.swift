@@ -124,10 +124,14 @@ extension Engine {
     }
   }
 
+  /// Long enough for the dispatcher to look, for agents that do not want to wait.
+  private static let shortestPoll: Int64 = 20
+
   /// Up to `max` tasks for a pull agent, waiting for the first up to `wait` milliseconds.
   package func lease(_ agent: AgentID, max: Int, wait: Int64) async -> [Dispatch] {
+    core.withLock { $0.setDraining(agent, false) }
     let number = polls.newNumber()
-    let until = world.now().adding(milliseconds: wait)
+    let until = world.now().adding(milliseconds: Swift.max(wait, Self.shortestPoll))
     let tasks = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let poll = LeasePolls.Poll(

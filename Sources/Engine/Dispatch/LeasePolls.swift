@@ -61,11 +61,13 @@ final class LeasePolls: Sendable {
   }
 
   /// Takes out those whose time is over.
-  func expired(now: Timestamp) -> [(agent: AgentID, poll: Poll)] {
+  func expired(
+    now: Timestamp, except served: Set<AgentID> = []
+  ) -> [(agent: AgentID, poll: Poll)] {
     state.withLock { state in
       guard state.count > 0 else { return [] }
       var over: [(AgentID, Poll)] = []
-      for agent in state.waiting.keys.sorted() {
+      for agent in state.waiting.keys.sorted() where !served.contains(agent) {
         while let index = state.waiting[agent]?.firstIndex(where: { $0.until <= now }),
           let poll = state.remove(at: index, agent)
         {

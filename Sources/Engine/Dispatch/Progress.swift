@@ -90,7 +90,7 @@ extension Engine {
     for (request, renewed) in zip(renewals, try await renew(renewals)) where !renewed {
       answer.lost.append(request.id)
     }
-    if isDraining { try await drainSelf(agent) }
+    if isDraining { drainSelf(agent) }
     return answer
   }
 }

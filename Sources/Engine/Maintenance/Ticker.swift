@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time: leases that end, tasks that come due, waits that are over.
-import Domain
+package import Domain
 import Synchronization
 import Logging
 
@@ -32,7 +32,9 @@ extension Engine {
   package func tick() async {
     let now = world.now()
     waiters.expire(now: now)
-    for (agent, poll) in polls.expired(now: now) { dismiss(poll, of: agent) }
+    // A poll whose agent has a claim on its way to the store is about to be served.
+    let served = core.withLock { $0.agentsBeingServed }
+    for (agent, poll) in polls.expired(now: now, except: served) { dismiss(poll, of: agent) }
     let due = core.withLock { $0.tick(now: now) }
     if due.mayPlan { kick() }
     await endLapsed(due.lapsed, now: now)
@@ -75,7 +77,7 @@ extension Engine {
 
 extension Scheduler.Lapse {
   /// The failure that an attempt ends with.
-  var report: Report {
+  package var report: Report {
     switch self {
     case .lease:
       .failure(code: Lapsed.lease, message: "The agent did not renew its lease in time.")

@@ -8,6 +8,8 @@ struct AgentSlots {
   /// Attempts that it holds, ghosts included.
   var inUse = 0
   var isHealthy = true
+  /// It said itself that it takes nothing new; its next lease request ends that.
+  var isDraining = false
   var breaker = Breaker()
   /// Gets nothing until then (`Retry-After`, push-back).
   var pausedUntil: Timestamp?
@@ -27,7 +29,7 @@ struct AgentSlots {
 
   /// How many more tasks it can take now.
   func capacity(now: Timestamp) -> Int {
-    guard record.state == .active, isHealthy, inUse < record.concurrency else { return 0 }
+    guard record.state == .active, isHealthy, !isDraining, inUse < record.concurrency else { return 0 }
     if let pausedUntil, now < pausedUntil { return 0 }
     let free = record.concurrency - inUse
     return record.isPush ? breaker.allows(free, now: now) : min(free, polled)

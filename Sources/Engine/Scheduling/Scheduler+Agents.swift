@@ -53,7 +53,8 @@ extension Scheduler {
   /// The state that people see: the entry's, unless it is active and cannot be reached.
   package func state(of id: AgentID, now: Timestamp) -> AgentState? {
     guard let index = agentIndex[id], let agent = agents[index] else { return nil }
-    return agent.record.state == .active && !agent.isHealthy ? .unhealthy : agent.record.state
+    guard agent.record.state == .active else { return agent.record.state }
+    return agent.isHealthy ? (agent.isDraining ? .draining : .active) : .unhealthy
   }
 
   package func vitals(of id: AgentID) -> (inUse: Int, latency: Double, lastSeen: Timestamp)? {
@@ -135,6 +136,13 @@ extension Scheduler {
       let lease = agent.record.lease(timeout: Limits.defaultTimeout)
       if now.milliseconds(since: agent.lastSeen) > 3 * lease { agents[index]?.isHealthy = false }
     }
+  }
+
+  /// An agent says that it drains, or asks for work again.
+  package mutating func setDraining(_ id: AgentID, _ isDraining: Bool) {
+    guard let index = agentIndex[id] else { return }
+    agents[index]?.isDraining = isDraining
+    if !isDraining { freedAgents.insert(index) }
   }
 
   // MARK: Polls

@@ -11,7 +11,7 @@ extension Scheduler {
     let type = typeNumber(demand.type, now: now)
     if types[type].settings.paused { return .typePaused }
     let able = agents.compactMap { $0 }.filter {
-      $0.record.state == .active
+      $0.record.state == .active && !$0.isDraining
         && demand.isMet(
           kind: $0.record.kind, capabilities: Set($0.record.capabilities),
           labels: $0.record.labels)

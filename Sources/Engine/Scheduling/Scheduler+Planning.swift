@@ -117,6 +117,11 @@ extension Scheduler {
         ?? (record?.isPush == true ? nil : 30_000))
   }
 
+  /// Agents with a claim on its way to the store.
+  var agentsBeingServed: Set<AgentID> {
+    Set(claiming.values.compactMap { $0.agent >= 0 ? agents[$0.agent]?.record.id : nil })
+  }
+
   // MARK: Claims, after their commit
 
   /// The store's answer to a claim. Returns the task to hand over, or nil if there is nothing to do.
