@@ -105,6 +105,9 @@ import Testing
       await #expect(throws: StoreError.self) {
         _ = try await store.backup(to: path + "/missing/orrery.db")
       }
+      await #expect(throws: StoreError.self) {
+        _ = try await store.backup(to: path + "/../orrery.db")
+      }
       #expect(try FileManager.default.contentsOfDirectory(atPath: path) == ["orrery.db"])
       let copy = try SQLiteStore.open(folder: path)
       let count = try await StoreCase(store: copy).unfinished().count
