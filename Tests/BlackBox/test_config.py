@@ -107,7 +107,7 @@ def test_without_a_secret_one_is_made_and_rotate_shows_it(new_server):
 
 
 def test_a_missing_secret_stops_the_start(new_server):
-    refused(new_server, config(entry("puller", secretName="NOT_SET")), "NOT_SET", "agents[0]")
+    refused(new_server, config(entry("puller", secretName="NOT_SET")), "NOT_SET", "puller")
 
 
 def test_queue_defaults(new_server):
@@ -252,11 +252,11 @@ def test_bad_keys_stop_the_start(new_server, given, words):
 
 @pytest.mark.parametrize(
     "agent,word",
-    [(entry("a", type="wasm"), "wasm"), (entry("a", type="cloud", provider="aws"), "cloud")],
+    [(entry("a", type="wasm"), "WebAssembly"), (entry("a", type="cloud", provider="aws"), "cloud")],
 )
 def test_kinds_not_built_yet_are_refused_with_a_sentence(new_server, agent, word):
     said = refused(new_server, config(agent), word, "agents[0]")
-    assert "not" in said
+    assert "not built" in said
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,6 @@ def test_a_token_server_that_fails_puts_the_task_back(new_server):
     "authentication,word",
     [
         ({"type": "bearer"}, "keyName"),
-        ({"type": "bearer", "keyName": "NOT_SET"}, "NOT_SET"),
         ({"type": "oauth2", "keyName": "CRED", "clientId": "x"}, "tokenUrl"),
         ({"type": "oauth2", "keyName": "CRED", "tokenUrl": "https://93.184.216.34/t"}, "clientId"),
         (

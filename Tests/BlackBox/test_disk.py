@@ -117,11 +117,11 @@ def fiu(points, chance):
 
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize(
-    "points",
-    [["posix/io/sync/fsync", "posix/io/sync/fdatasync"], ["posix/io/rw/pwrite"]],
+    "points,chance",
+    [(["posix/io/sync/fsync", "posix/io/sync/fdatasync"], 0.02), (["posix/io/rw/pwrite"], 0.004)],
     ids=["fsync", "pwrite"],
 )
-def test_io_errors_never_acknowledge_what_is_lost(new_server, points):
+def test_io_errors_never_acknowledge_what_is_lost(new_server, points, chance):
     """Each 2xx holds after kill -9, whatever failed meanwhile; else 503/507, or a non-zero exit."""
     server = new_server()
     server.api.submit("a")
@@ -129,7 +129,7 @@ def test_io_errors_never_acknowledge_what_is_lost(new_server, points):
     plain = server.prefix
     acked, statuses, lock = [], set(), threading.Lock()
     for _ in range(4):
-        server.prefix = fiu(points, 0.02)
+        server.prefix = fiu(points, chance)
         try:
             server.start()
         except AssertionError:

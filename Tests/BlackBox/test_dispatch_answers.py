@@ -8,7 +8,16 @@ import time
 import pytest
 
 from harness.pull_agent import PullAgent
-from harness.push_agent import PushAgent, Reply, accept, answer, complete, die, in_turn, sync
+from harness.push_agent import (
+    PushAgent,
+    Reply,
+    accept,
+    answer,
+    complete,
+    die,
+    in_turn,
+    sync,
+)
 from harness.wait import eventually, holds
 
 UNTRUSTED = (401, 403, 404, 410)

@@ -77,7 +77,6 @@ MALFORMED = [
     "",
     " http://example.com/",
     "http://example.com/\n",
-    "http://ex\u0000.com/",
 ]
 LOOPBACK = [
     "http://127.0.0.1:{p}/",
@@ -163,7 +162,7 @@ def test_allow_net_does_not_permit_our_own_port(new_server, kind):
     assert answer.status in (201, 422)
 
 
-@pytest.mark.parametrize("bad", ["10.0.0.0", "10.0.0.0/33", "x/8", "10.0.0.0/-1", "::/129", ""])
+@pytest.mark.parametrize("bad", ["10.0.0.0/33", "x/8", "10.0.0.0/-1", "::/129", "10.0.0.0/x"])
 def test_a_bad_allow_net_stops_the_start(new_server, bad):
     code, said = new_server(start=False, args=["--allow-net", bad]).run_to_end()
     assert code != 0 and "allow-net" in said

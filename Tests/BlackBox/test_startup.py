@@ -52,17 +52,18 @@ def test_a_used_data_folder(new_server):
     first = new_server()
     task_id = first.api.submit("a")
     second = new_server(start=False, data=first.data)
-    stops(second, str(first.database().name))
+    stops(second, str(first.data))
     assert first.api.task(task_id)["state"] == "queued"
 
 
 def test_a_locked_database(new_server):
     server, ids = stopped(new_server)
-    holder = sqlite3.connect(server.database(), isolation_level=None)
+    path = server.database()
+    holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("PRAGMA locking_mode=EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
     try:
-        stops(server, server.database().name)
+        stops(server, path.name)
     finally:
         holder.execute("ROLLBACK")
         holder.close()
@@ -74,8 +75,7 @@ def test_a_locked_database(new_server):
 def test_a_damaged_database(new_server, damage):
     server, _ = stopped(new_server, tasks=300)
     path = server.database()
-    for side in path.parent.glob(path.name + "-*"):
-        side.unlink()
+    into_one_file(path)
     content = bytearray(path.read_bytes())
     if damage == "truncated":
         content = content[: len(content) // 2]
@@ -88,6 +88,15 @@ def test_a_damaged_database(new_server, damage):
     path.write_bytes(bytes(content))
     stops(server, path.name)
     assert path.read_bytes() == bytes(content), "never silently made anew"
+
+
+def into_one_file(path):
+    """Brings all content from the write-ahead log into the database file."""
+    base = sqlite3.connect(path)
+    assert base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    base.close()
+    for side in path.parent.glob(path.name + "-*"):
+        side.unlink()
 
 
 def test_a_newer_schema(new_server):

@@ -11,6 +11,15 @@ from harness.pull_agent import PullAgent
 from harness.push_agent import PushAgent, accept, complete
 from harness.wait import eventually, holds, pause
 
+FIXED_SECOND = {
+    "maxAttempts": 2,
+    "backoff": "fixed",
+    "base": 1000,
+    "factor": 1,
+    "cap": 1000,
+    "jitter": 0,
+}
+
 
 def stamp(seconds):
     now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
@@ -231,21 +240,30 @@ def test_retry_after_shorter_than_the_backoff_changes_nothing(server, api, kind,
 
 def test_jitter_stays_within_its_share(server, api, kind):
     agent = PullAgent.register(server, [kind], concurrency=20)
-    retry = {
-        "maxAttempts": 2,
-        "backoff": "fixed",
-        "base": 1000,
-        "factor": 1,
-        "cap": 5000,
-        "jitter": 0.2,
-    }
+    retry = {**FIXED_SECOND, "jitter": 0.2}
     api.bulk([{"type": kind, "retry": retry}] * 10)
-    held = []
+    held, failed, again = [], {}, {}
     eventually(lambda: held.extend(agent.lease(20, 1)) or len(held) == 10)
     for dispatch in held:
         agent.fail(dispatch)
-    waits = [parsed(task["runAt"]) - time.time() for task in api.tasks(f"type={kind}")]
-    assert all(0.0 < wait <= 1.25 for wait in waits), waits
+        failed[dispatch["taskId"]] = time.monotonic()
+
+    def collect():
+        for dispatch in agent.lease(20, 1):
+            again[dispatch["taskId"]] = time.monotonic()
+        return len(again) == 10
+
+    eventually(collect, 6)
+    waits = [again[task_id] - failed[task_id] for task_id in failed]
+    assert min(waits) >= 0.78 and max(waits) < 2.2, waits
+    assert max(waits) - min(waits) > 0.01, "no jitter at all"
+
+
+def test_run_at_moves_ahead_while_a_task_backs_off(server, api, kind):
+    agent = PullAgent.register(server, [kind])
+    task_id = api.submit(kind, retry={**FIXED_SECOND, "base": 60000, "cap": 60000})
+    agent.fail(agent.take())
+    assert 55 < parsed(api.task(task_id)["runAt"]) - time.time() < 61
 
 
 def test_failure_that_is_not_retryable_ends_at_once(server, api, kind):

@@ -209,10 +209,13 @@ class Load:
 
     def check(self, before=None):
         """No acknowledged task lost, none ended twice, none changed after its end."""
+        with self.lock:
+            acked = set(self.acked)
+            ends = {task_id: list(reports) for task_id, reports in self.ends.items()}
         stored = self.stored()
-        lost = [task for task in self.acked if task not in stored]
+        lost = [task for task in acked if task not in stored]
         assert not lost, (
-            f"{len(lost)} of {len(self.acked)} acknowledged lost, seed {self.seed}: {lost[:5]}"
+            f"{len(lost)} of {len(acked)} acknowledged lost, seed {self.seed}: {lost[:5]}"
         )
         assert not self.conflicts, f"seed {self.seed}: {self.conflicts[:5]}"
         for task_id, task in (before or {}).items():
@@ -221,11 +224,11 @@ class Load:
                     assert stored[task_id][name] == task[name], (
                         f"{name} changed after the end: {task_id}"
                     )
-        self.check_ends(stored)
+        self.check_ends(stored, ends)
         return stored
 
-    def check_ends(self, stored):
-        for task_id, reports in self.ends.items():
+    def check_ends(self, stored, ends):
+        for task_id, reports in ends.items():
             good = {attempt for attempt, status in reports if status == "success"}
             assert len(good) <= 1, f"{task_id} ended twice, by attempts {good}"
             if good:

@@ -208,7 +208,7 @@ class Server:
         found = [
             path
             for path in self.data.iterdir()
-            if path.is_file() and path.open("rb").read(15) == b"SQLite format 3"
+            if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3"
         ]
         assert len(found) == 1, (
             f"one database expected, found {found} in {list(self.data.iterdir())}"
