@@ -152,13 +152,23 @@ def simulation_stages(long):
     if check("simulation build", ["swift", "build", "-c", "release", "--product", "Simulate"]):
         seeds = 200_000 if long else 10_000
         check("simulation", [RELEASE / "Simulate", "--seeds", seeds])
+        check("simulation finds a planted bug",
+              ["sh", "-c", f"! {RELEASE}/Simulate --seeds 1000 --plant-no-fence"])
+
+
+def manual():
+    """The folder of the manual that bootstrap --long fetched."""
+    found = sorted((ROOT / ".build" / "manual").glob("usr/share/doc/*/html/index.html"))
+    return found[0].parent if found else None
 
 
 def python_stages():
     check("openapi document", [PYTHON, "-m", "openapi_spec_validator", "API/openapi.json"])
     for name, folder in (("python sdk", "SDKs/python"), ("web agent", "Agents/web")):
         report = RESULTS / f"{folder.replace('/', '-')}.xml"
-        tests(name, [PYTHON, "-m", "pytest", f"--junitxml={report}"], report, cwd=ROOT / folder)
+        env = {"ORRERY_TEST_MANUAL": str(manual())} if manual() else {}
+        tests(name, [PYTHON, "-m", "pytest", f"--junitxml={report}"], report,
+              cwd=ROOT / folder, env=env)
         check(f"{name} types", [PYTHON, "-m", "mypy"], cwd=ROOT / folder)
     report = RESULTS / "benchmarks.xml"
     command = [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}"]
@@ -177,6 +187,7 @@ def black_box_stages(long):
         report = RESULTS / "black-box-long.xml"
         tests("black box, long", [PYTHON, "-m", "pytest", "-m", "long", f"--junitxml={report}"],
               report, cwd=ROOT / "Tests" / "BlackBox", env=env)
+        check("a whole manual", [PYTHON, "Scripts/manual.py", "--bin", RELEASE / "orrery", manual()])
     check("bundled site", [
         sys.executable, "Scripts/demo.py", "--once", "--bin", RELEASE / "orrery",
         "--data", RESULTS / "demo-data"], env={"ORRERY_ADMIN_TOKEN": "t" * 40})
