@@ -43,7 +43,8 @@ import Testing
       #"{"agents":[{"id":"a","type":"cloud","provider":"aws"}]}"#, "agents[0].provider",
       "not built yet"),
     BadFile(
-      #"{"agents":[{"id":"a","type":"http"},{"id":"a","type":"http"}]}"#, "agents[1].id", "already"),
+      #"{"agents":[{"id":"a","type":"http"},{"id":"a","type":"http"}]}"#, "agents[1].id",
+      "already"),
     BadFile(agent: #""endpont":"x""#, "endpont", "endpoint"),
     BadFile(agent: #""endpoint":"ftp://x""#, "endpoint", "http://"),
     BadFile(agent: #""endpoint":5"#, "endpoint", "string"),

@@ -164,7 +164,8 @@ enum Loading {
     let config = try Loading.load(
       file: """
         { "agents": [
-          { "id": "a", "type": "http", "launch": { "command": ["run", ""], "env": {"A": "1"}, "cwd": "x" },
+          { "id": "a", "type": "http",
+            "launch": { "command": ["run", ""], "env": {"A": "1"}, "cwd": "x" },
             "secretName": "S", "labels": {"k": "v"}, "leaseSeconds": 5 },
           { "id": "b", "type": "cloud" },
           { "id": "c", "type": "cloud", "provider": "aws", "endpoint": "https://f.example/" },

@@ -9,8 +9,8 @@ private import Synchronization
 
 /// The connector of every kind of agent with an endpoint.
 ///
-/// Each request is signed by the `standard` scheme; what the agent's entry asks for besides is added to
-/// it. `shutdown` must be called before the last reference goes.
+/// Each request is signed by the `standard` scheme; what the agent's entry asks for besides is
+/// added to it. `shutdown` must be called before the last reference goes.
 package final class HTTPConnector: AgentConnector {
   /// What the connector needs to know.
   package struct Settings: Sendable {
@@ -41,8 +41,8 @@ package final class HTTPConnector: AgentConnector {
 
   /// - Parameters:
   ///   - server: Where reports go.
-  ///   - secret: The value of an environment variable or named secret; called for each dispatch of an
-  ///     agent with extra authentication.
+  ///   - secret: The value of an environment variable or named secret; called for each dispatch of
+  ///     an agent with extra authentication.
   package init(
     settings: Settings, policy: OutboundPolicy, server: ServerAddress, world: World,
     logger: Logger, secret: @escaping @Sendable (String) -> String?

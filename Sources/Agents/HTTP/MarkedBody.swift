@@ -3,8 +3,9 @@
 private import NIOCore
 private import Synchronization
 
-/// Bytes that the HTTP client copies at the moment when it hands them to a connection. Whoever holds
-/// the mark afterwards can tell a request that was never sent from one whose answer is missing.
+/// Bytes that the HTTP client copies at the moment when it hands them to a connection. Whoever
+/// holds the mark afterwards can tell a request that was never sent from one whose answer is
+/// missing.
 final class SendMark: Sendable {
   /// Nanoseconds of `NIODeadline` when the body was taken; 0 before.
   private let taken = Atomic<UInt64>(0)

@@ -10,9 +10,9 @@ private import SystemPackage
 /// Keeps one process per managed agent running until the server stops.
 ///
 /// A process that ends is started again with exponential backoff, which starts over after a minute
-/// of running. When the server stops, every agent gets SIGTERM, and after the grace SIGKILL, together
-/// with all of its process group. List this service behind the HTTP server, so that it stops first
-/// and agents can still report.
+/// of running. When the server stops, every agent gets SIGTERM, and after the grace SIGKILL,
+/// together with all of its process group. List this service behind the HTTP server, so that it
+/// stops first and agents can still report.
 package struct ManagedAgents: Service {
   private let agents: [ManagedAgent]
   private let server: ServerAddress
@@ -29,8 +29,8 @@ package struct ManagedAgents: Service {
   /// - Parameters:
   ///   - allowed: Handed on as `ORRERY_ALLOW_NET`.
   ///   - environment: The server's own environment.
-  ///   - withheld: Names of variables that hold secrets of the server. These, and all that start with
-  ///     `ORRERY_`, stay out of the agents' environment.
+  ///   - withheld: Names of variables that hold secrets of the server. These, and all that start
+  ///     with `ORRERY_`, stay out of the agents' environment.
   ///   - secret: The protocol secret of an agent.
   package init(
     agents: [ManagedAgent], server: ServerAddress, allowed: [AddressRange],

@@ -4,11 +4,11 @@
 /// Runs a command so that nothing of it survives the server.
 ///
 /// A managed agent runs under `/bin/sh`, as the leader of its own session and process group. The
-/// shell's standard input is a pipe whose other end the server holds open and nobody else has. If the
-/// server ends in any way, `kill -9` included, the pipe closes, and a guard in the shell sends SIGTERM
-/// to the group and, after the grace, SIGKILL. When the agent itself ends, the shell writes its exit
-/// code as a last line and kills the group, itself and whatever the agent left behind. A process that
-/// starts a session of its own leaves the group and is not reached.
+/// shell's standard input is a pipe whose other end the server holds open and nobody else has. If
+/// the server ends in any way, `kill -9` included, the pipe closes, and a guard in the shell sends
+/// SIGTERM to the group and, after the grace, SIGKILL. When the agent itself ends, the shell writes
+/// its exit code as a last line and kills the group, itself and whatever the agent left behind. A
+/// process that starts a session of its own leaves the group and is not reached.
 enum ProcessGuard {
   static let shell = "/bin/sh"
   /// Starts the last line; the exit code follows.

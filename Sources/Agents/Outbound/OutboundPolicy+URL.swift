@@ -8,8 +8,8 @@ extension OutboundPolicy {
 
   /// Refuses a URL that is not strictly formed or leads to an address that may not be reached.
   ///
-  /// A name is refused if any of its addresses is. A name that does not resolve now is accepted: what
-  /// counts in the end is the address of each connection.
+  /// A name is refused if any of its addresses is. A name that does not resolve now is accepted:
+  /// what counts in the end is the address of each connection.
   ///
   /// - Parameter path: The field that holds the URL, for the error.
   package func check(

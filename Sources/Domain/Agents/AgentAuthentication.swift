@@ -31,7 +31,8 @@ package enum AgentAuthentication: Sendable, Hashable {
 
   private static let defaultHeader = "x-api-key"
 
-  /// Reads `{"type","keyName"?,"header"?,"tokenUrl"?,"clientId"?,"scope"?}`; unknown fields are refused.
+  /// Reads `{"type","keyName"?,"header"?,"tokenUrl"?,"clientId"?,"scope"?}`; unknown fields are
+  /// refused.
   package init(_ node: JSONNode, path: String) throws(FieldError) {
     let fields = try JSONFields(
       node, path: path,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The strict form of an http or https address that this server may be asked to reach.
 
-/// An absolute `http` or `https` URL of a narrow grammar, so that no two parsers can disagree about its
-/// host: ASCII only, no user information, no fragment, nothing percent-encoded in the host.
+/// An absolute `http` or `https` URL of a narrow grammar, so that no two parsers can disagree about
+/// its host: ASCII only, no user information, no fragment, nothing percent-encoded in the host.
 package struct EndpointURL: Sendable, Hashable {
   package enum Problem: String, Error, Sendable, CaseIterable {
     case length = "An address has 1 to 2048 bytes."
