@@ -87,6 +87,7 @@ package final class Engine: Service {
 
   /// Runs until shutdown: dispatching, time, health, retention and background jobs.
   package func run() async throws {
+    await putBackUnanswered()
     kick()
     await withGracefulShutdownHandler {
       await withDiscardingTaskGroup { group in

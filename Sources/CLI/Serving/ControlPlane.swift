@@ -67,13 +67,19 @@ struct ControlPlane {
   }
 
   private func serve(_ services: [any Service]) async throws {
-    let group = ServiceGroup(
-      configuration: .init(
-        services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
-    do { try await group.run() } catch let error as StartError { throw error } catch {
+    var configuration = ServiceGroupConfiguration(
+      services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+    configuration.maximumGracefulShutdownDuration = Self.grace
+    let group = ServiceGroup(configuration: configuration)
+    do { try await group.run() } catch let error as StartError { throw error } catch is CancellationError {
+      logger.notice("what was still running after the grace was left to the next start")
+    } catch {
       throw StartError(Self.sentence(for: error, config))
     }
   }
+
+  /// How long a stopping server waits for what is under way.
+  private static let grace = Duration.seconds(30)
 
   private var quiet: Logger {
     var logger = logger

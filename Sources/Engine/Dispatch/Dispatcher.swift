@@ -68,6 +68,8 @@ extension Engine {
     let secrets = agentSecrets.active(agent, now: world.now())
     let answer = await connector.start(
       Dispatch(task: task, type: type), on: record, secrets: secrets)
+    // Cancelled means that the server stops: the answer is unknown, and the next start sees to it.
+    guard !Task.isCancelled else { return }
     core.withLock { $0.answered(agent, answer, now: world.now()) }
     await act(on: answer, for: task.running)
     kick()
@@ -106,6 +108,15 @@ extension Engine {
       logger.error(
         "tasks could not be put back; their leases will end", metadata: ["error": "\(error)"])
     }
+  }
+
+  /// Attempts at synchronous agents whose answers went with the last server's connections.
+  func putBackUnanswered() async {
+    let held = core.withLock { core in
+      core.agentRecords.filter { $0.isPush && $0.answers == .sync }
+        .flatMap { core.tasks(heldBy: $0.id) }
+    }
+    await putBack(held)
   }
 
   // MARK: Pull
