@@ -136,11 +136,12 @@ def swift_stages(long):
     else:
         TOTAL.skips.append("swift format: this toolchain has no swift-format")
     if check("debug build", ["swift", "build", "--build-tests"]):
-        tests("swift test", ["swift", "test", "--skip-build", "--xunit-output", RESULTS / "swift.xml"],
+        tests("swift test", ["swift", "test", "--skip-build", "--no-parallel", "--xunit-output",
+                             RESULTS / "swift.xml"],
               RESULTS / "swift-swift-testing.xml")
     if long:
         check("thread sanitizer", [
-            "swift", "test", "--sanitize=thread", "--scratch-path", ".build-tsan",
+            "swift", "test", "--no-parallel", "--sanitize=thread", "--scratch-path", ".build-tsan",
             "--filter", "DomainTests|EngineTests"])
 
 
