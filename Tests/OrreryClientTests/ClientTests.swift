@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operator's calls against a real HTTP server: what goes out, what comes back, what is repeated.
+// The operator's calls against a real HTTP server: what goes out and what comes back.
 
 import Foundation
 import Synchronization

@@ -190,7 +190,7 @@ import Testing
     plane.change { $0.waiting = ["A", "B"].map { FakeControlPlane.dispatch($0) } }
     try await Self.running(plane, handlers, configure: { $0.concurrency = 2 }) { server, _ in
       let first = try #require(await server.next("/lease"))
-      #expect(first.field("max") == "2")
+      #expect(first.field("max") == "2" && first.field("waitSeconds") == "1")
       // Leases are renewed while both run, and no more work is asked for.
       _ = await server.next("/heartbeat")
       #expect(server.count("/lease") == 1)

@@ -78,7 +78,8 @@ struct PriorityArgument: ExpressibleByArgument {
     }
   }
 
-  static let allValueStrings = ["critical", "high", "medium", "low", "0", "9"]
+  static let allValueStrings =
+    ["critical", "high", "medium", "low"] + (0...9).map(String.init)
 }
 
 /// A number, or `none` to lift a limit.

@@ -70,7 +70,7 @@ extension OrreryError.Code {
     case .forbidden: "Ask for a token with a higher role: `orrery tokens create`."
     case .insecure: "Use an https address, or say --insecure-http."
     case .invalidURL: "Give --server an address like http://127.0.0.1:3000."
-    case .notFound: "See `orrery tasks list` or `orrery agents list` for what there is."
+    case .notFound: "The `list` commands show what there is."
     case .taskEnded: "An end is final; `orrery tasks retry` makes a new task of it."
     case .managedByConfig: "Change it in the server's configuration file and restart."
     case .storeUnavailable, .diskFull: "See `orrery doctor` on the server's machine."

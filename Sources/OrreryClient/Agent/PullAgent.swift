@@ -21,7 +21,8 @@ public final class PullAgent: Sendable {
     public var concurrency = 4
     /// What the agent was registered with; leases are renewed at a third of it.
     public var leaseSeconds = 30
-    /// How long one request for work waits at the server.
+    /// How long one request for work waits at the server; never longer than a lease, since an
+    /// agent that is silent for three leases counts as unhealthy.
     public var waitSeconds = 30
     /// How long tasks may go on after `drain()`; then they are called off and reported.
     public var drainTime: Duration = .seconds(60)
@@ -138,7 +139,8 @@ public final class PullAgent: Sendable {
     try await withThrowingTaskGroup(of: [Dispatch]?.self) { group in
       group.addTask {
         try await self.link.lease(
-          most: self.table.free, waitSeconds: self.options.waitSeconds)
+          most: self.table.free,
+          waitSeconds: min(self.options.waitSeconds, max(self.options.leaseSeconds, 1)))
       }
       group.addTask {
         await self.draining.wait()
