@@ -30,7 +30,7 @@ package struct TaskParser: Sendable {
       let fields = try JSONFields(node, path: path, allowed: Self.fields)
       var task = NewTask(demand: try demand(fields), payload: Self.noPayload)
       if let payload = fields.optional("payload") { task.payload = payload.rawBytes }
-      if fields.node.count > 2 { try readOptions(fields, into: &task) }
+      if hasOptions(fields) { try readOptions(fields, into: &task) }
       task.idempotencyKey = try key(fields, header: idempotencyKey)
       try checkTimes(task, fields, now: now)
       return try checked(task, path: fields.path("payload"))
@@ -49,12 +49,17 @@ package struct TaskParser: Sendable {
     return task
   }
 
+  /// Most tasks are a type and a payload; they are spared a dozen look-ups.
+  private func hasOptions(_ fields: JSONFields) -> Bool {
+    fields.node.count > (fields.node("payload") == nil ? 1 : 2)
+  }
+
   private func demand(_ fields: JSONFields) throws(FieldError) -> Demand {
     let type = try fields.string("type", bytes: 1...limits.identifier)
     guard Self.isName(type) else {
       throw fields.error("type", .invalid, "Use printable ASCII characters without spaces.")
     }
-    guard fields.node.count > 2 else { return Demand(type: type) }
+    guard hasOptions(fields) else { return Demand(type: type) }
     return Demand(
       type: type, agentType: try fields.optionalChoice("agentType"),
       requires: try fields.optionalStrings(
