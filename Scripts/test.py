@@ -154,7 +154,7 @@ def simulation_stages(long):
         seeds = 200_000 if long else 10_000
         check("simulation", [RELEASE / "Simulate", "--seeds", seeds])
         check("simulation finds a planted bug",
-              ["sh", "-c", f"! {RELEASE}/Simulate --seeds 1000 --plant-no-fence"])
+              ["sh", "-c", f"! {RELEASE}/Simulate --seeds 200 --plant-no-fence"])
 
 
 def manual():
