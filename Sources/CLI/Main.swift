@@ -19,6 +19,7 @@ struct Orrery: AsyncParsableCommand {
       EXIT CODES:
       \(ExitStatus.table)
       """,
+    version: Version.current,
     subcommands: [
       ServeCommand.self, SubmitCommand.self, TasksCommand.self, AgentsCommand.self,
       TypesCommand.self, TokensCommand.self, SecretsCommand.self, KeysCommand.self,

@@ -23,11 +23,12 @@ package struct APIRequest {
 
   package func taskID() throws(ControlError) -> TaskID {
     let text = try parameter("id")
-    guard let id = TaskID(text) else {
+    if let id = TaskID(text) { return id }
+    guard TaskID.isWellFormed(text) else {
       throw ControlError(
         .invalidID, "Task ids have 26 characters and are made by the server.", path: "id")
     }
-    return id
+    throw ControlError(.notFound, "There is no task with this id.")
   }
 
   package func agentID() throws(ControlError) -> AgentID {

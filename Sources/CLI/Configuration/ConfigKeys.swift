@@ -90,7 +90,7 @@ extension ConfigKey {
   /// Variables of other parts of Orrery, which the server knows and does not read.
   static let foreignVariables: Set<String> = [
     "ORRERY_URL", "ORRERY_TOKEN", "ORRERY_AGENT_ID", "ORRERY_AGENT_SECRET",
-    "ORRERY_AGENT_NAME", "ORRERY_JOIN_TOKEN",
+    "ORRERY_AGENT_NAME", "ORRERY_JOIN_TOKEN", "ORRERY_WEB_AGENT_PYTHON", "ORRERY_DATA",
   ]
 
   /// The key of our own providers.

@@ -209,7 +209,8 @@ private struct Bell: Service {
   let engine: Engine
 
   func run() async throws {
-    do { try await gracefulShutdown() } catch {}
-    engine.close()
+    // Asked to stop or cancelled: the bell rings either way.
+    defer { engine.close() }
+    try await gracefulShutdown()
   }
 }

@@ -94,6 +94,12 @@ extension TaskID: CustomStringConvertible, LosslessStringConvertible {
     guard bits == value else { return nil }
   }
 
+  /// Whether the text could be a ULID of somebody's; ours are recognised by `init`.
+  package static func isWellFormed(_ text: String) -> Bool {
+    guard text.utf8.count == 26, let first = text.utf8.first, first <= 0x37 else { return false }
+    return text.utf8.allSatisfy { digit($0) != nil }
+  }
+
   private static func digit(_ byte: UInt8) -> UInt8? {
     switch byte {
     case 0x30...0x39: byte - 0x30

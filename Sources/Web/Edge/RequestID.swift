@@ -4,7 +4,8 @@ import Synchronization
 
 enum RequestID {
   private static let counter = Atomic<UInt64>(0)
-  private static let start = UInt64.random(in: .min ... .max)
+  /// Differs between processes: the library seeds its hashing anew in each.
+  private static let start = UInt64(bitPattern: Int64(Hasher().finalize()))
 
   /// Sixteen hexadecimal digits, different for every request of this process.
   static func next() -> String {
