@@ -164,8 +164,8 @@ def test_put_back_and_unhealthy(server, api, kind, fast, status):
         task_id = api.submit(kind, retry={**fast, "maxAttempts": 1})
         agent.received()
         eventually(lambda: state(api, agent) == "unhealthy", what="unhealthy")
-        task = api.task(task_id)
-        assert task["state"] == "queued" and task["failures"] == 0
+        eventually(lambda: api.task(task_id)["state"] == "queued")
+        assert api.task(task_id)["failures"] == 0
         holds(lambda: len(agent.dispatches) == 1, 6.5, every=0.5, what="unhealthy gets nothing")
 
 

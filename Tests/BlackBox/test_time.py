@@ -2,6 +2,8 @@
 # What time does to a task: runAt, deadlines, timeouts, leases, backoff, retryAfter, attempts.
 
 import datetime
+import socket
+import struct
 import time
 
 import pytest
@@ -297,3 +299,23 @@ def test_a_lease_never_exceeds_the_deadline(server, api, kind):
     api.submit(kind, timeout=5000)
     answer = agent.progress(agent.take(), progress=1)
     assert parsed(answer.json["leaseExpiresAt"]) - time.time() <= 5.1
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+def test_a_poll_whose_client_has_gone_takes_no_task(server, api, kind, how):
+    """Work travels on the open channel: a worker killed while it waited costs no attempt."""
+    gone = PullAgent.register(server, [kind], name=kind + "-gone")
+    body = b'{"max":1,"waitSeconds":30}'
+    lines = [f"{name}: {value}" for name, value in gone.signed(body)]
+    head = [f"POST /api/agents/{gone.id}/lease HTTP/1.1", "host: x", f"content-length: {len(body)}"]
+    request = "\r\n".join([*head, "content-type: application/json", *lines]) + "\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as poll:
+        poll.sendall(request.encode() + body)
+        pause(0.3)
+        if how == "reset":
+            poll.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    pause(0.3)
+    alive = PullAgent.register(server, [kind], name=kind + "-alive")
+    task_id = api.submit(kind)
+    dispatch = alive.take(3)
+    assert dispatch["taskId"] == task_id and dispatch["attempt"] == 1
