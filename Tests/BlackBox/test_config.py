@@ -220,7 +220,6 @@ def test_entries_gone_are_drained_and_disabled(new_server):
         (config(entry("a", concurrency="4")), ["agents[0].concurrency"]),
         (config(entry("a", timeout=-1)), ["agents[0].timeout"]),
         (config(entry("a", endpoint="nonsense")), ["agents[0].endpoint"]),
-        (config(entry("a", endpoint="http://10.0.0.1/")), ["agents[0].endpoint"]),
         (
             config(entry("a", endpoint="https://93.184.216.34/", launch={"command": ["x"]})),
             ["agents[0]"],
@@ -242,7 +241,7 @@ def test_entries_gone_are_drained_and_disabled(new_server):
         (config(network={"allow": ["x"]}), ["network.allow"]),
         (config(network={"deny": []}), ["network", "deny"]),
         (config(limits={"types": {"a b": {"concurrency": 1}}}), ["limits.types"]),
-        (config(limits={"types": {"a": {"concurrency": 0}}}), ["limits.types.a.concurrency"]),
+        (config(limits={"types": {"a": {"concurrency": -1}}}), ["limits.types.a.concurrency"]),
     ],
     ids=lambda value: json.dumps(value)[:50],
 )
@@ -314,3 +313,21 @@ def test_an_entry_replaces_no_agent_of_the_api(new_server):
         server.restart()
         assert {known["id"] for known in server.api.agents()} == {"a", agent.id}
         holds(lambda: server.api.agent(agent.id)["managedBy"] != "config", 0.1)
+
+
+@pytest.mark.parametrize("endpoint", ["http://10.0.0.1:9/", "http://127.0.0.1:{port}/api/tasks"])
+def test_endpoints_of_the_file_obey_the_address_rules_too(new_server, endpoint):
+    """Refused at the start with its path, or never dispatched to and no failure counted."""
+    server = new_server(start=False)
+    given = entry("a", endpoint=endpoint.format(port=server.port))
+    server.write_config(config(given))
+    try:
+        server.start()
+    except AssertionError:
+        assert server.process.poll() > 0 and "agents[0].endpoint" in server.log()
+        return
+    task_id = server.api.submit("a")
+    eventually(lambda: server.api.task(task_id)["attempt"] >= 1)
+    eventually(lambda: server.api.task(task_id)["state"] == "queued")
+    task = server.api.task(task_id)
+    assert task["failures"] == 0 and task["waitingFor"] == "agents_unhealthy"
