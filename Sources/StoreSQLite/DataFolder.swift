@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The folder of the database: made, locked against a second server, and looked at before opening.
 internal import GRDBSQLite
+
 #if canImport(Glibc)
-  internal import Glibc
+internal import Glibc
 #elseif canImport(Darwin)
-  internal import Darwin
+internal import Darwin
 #endif
 
 /// The lock on a data folder, held until `unlock`.
@@ -29,7 +30,8 @@ struct DataFolder: Sendable {
       close(lock)
       throw StoreOpenError(
         .locked,
-        "Another Orrery server is using the data folder \(path): stop it, or choose another folder.")
+        "Another Orrery server is using the data folder \(path): stop it, or choose another folder."
+      )
     }
   }
 

@@ -4,8 +4,8 @@ package import Domain
 package import Engine
 internal import Foundation
 internal import GRDB
-internal import Synchronization
 package import Logging
+internal import Synchronization
 
 /// A store in one SQLite file: WAL, every commit on disk before it is answered.
 ///

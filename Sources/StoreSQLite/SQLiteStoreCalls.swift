@@ -26,8 +26,8 @@ extension SQLiteStore {
   /// Removes what was written of a bulk. If that fails too, it stays hidden until the next start.
   private func discard(_ range: ClosedRange<Int64>) async {
     do throws(StoreError) {
-      try await commits.writeStepwise(rows: StagedBulk.chunk) { writer throws(StoreError) -> Void? in
-        try writer.discard(range) ? () : nil
+      _ = try await commits.writeStepwise(rows: StagedBulk.chunk) { writer throws(StoreError) in
+        try writer.discard(range) ? true : nil
       }
     } catch {
       logger.warning(

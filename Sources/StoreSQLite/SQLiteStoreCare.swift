@@ -6,10 +6,11 @@ internal import GRDB
 internal import GRDBSQLite
 internal import Logging
 internal import Synchronization
+
 #if canImport(Glibc)
-  internal import Glibc
+internal import Glibc
 #elseif canImport(Darwin)
-  internal import Darwin
+internal import Darwin
 #endif
 
 extension SQLiteStore {

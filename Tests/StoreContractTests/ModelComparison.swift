@@ -115,8 +115,9 @@ struct ComparedRun {
   private mutating func claim() async throws {
     let requests = someIDs().map { id in
       ClaimRequest(
-        id: id, agent: AgentID(stored: pick(["one", "two"])), token: Int64(bitPattern: random.next()),
-        now: now, defaultTimeout: 60_000, lease: random.chance(50) ? 30_000 : nil)
+        id: id, agent: AgentID(stored: pick(["one", "two"])),
+        token: Int64(bitPattern: random.next()), now: now, defaultTimeout: 60_000,
+        lease: random.chance(50) ? 30_000 : nil)
     }
     let mine = model.claim(requests)
     #expect(try await store.claim(requests).map { "\($0 as Any)" } == mine.map { "\($0 as Any)" })

@@ -35,16 +35,24 @@ import Testing
     try await withStore { store, test in
       let first = try await test.submitted()
       try await limit(store, toPages: 2)
-      let large = test.insert("new type") { $0.payload = Array(repeating: 0x31, count: 100_000) }
-      await #expect(throws: StoreError.diskFull) { _ = try await store.submit([large]) }
+      let known = test.insert()
+      let small = test.insert("small")
+      let large = test.insert("large") { $0.payload = Array(repeating: 0x31, count: 100_000) }
+      let batch = [known, small, large]
+      await #expect(throws: StoreError.diskFull) { _ = try await store.submit(batch) }
       #expect(try await store.demands().count == 1)
+      #expect(try await store.counts()["small"] == nil)
       try await limit(store, toPages: 10_000)
-      guard case .stored(let stored) = try await store.submit([large]) else {
+      guard case .stored(let stored) = try await store.submit([large, known, small]) else {
         Issue.record("refused")
         return
       }
-      #expect(stored[0].demand.rawValue == 2)
-      #expect(try await test.all().map(\.id) == [large.id, first])
+      #expect(stored.map(\.demand.rawValue) == [2, 1, 3])
+      #expect(try await test.all().map(\.id) == [large.id, small.id, known.id, first])
+      let types = try await store.pool.read {
+        try String.fetchAll($0, sql: "SELECT type FROM demands ORDER BY id")
+      }
+      #expect(types == ["scrape", "large", "small"])
     }
   }
 
@@ -121,7 +129,8 @@ import Testing
   @Test func `the size is that of the files`() async throws {
     try await withStore { store, test in
       let before = try await store.size()
-      _ = try await store.submit(test.batch(1_000) { $0.payload = Array(repeating: 49, count: 900) })
+      let batch = test.batch(1_000) { $0.payload = Array(repeating: 49, count: 900) }
+      _ = try await store.submit(batch)
       #expect(try await store.size() - before > 900_000)
     }
   }
