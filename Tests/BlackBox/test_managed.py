@@ -95,7 +95,8 @@ def test_it_is_restarted_after_a_kill(new_server, worker):
     server.api.wait(server.api.submit("m"), 20)
     first = notes(worker)[0]["pid"]
     os.kill(first, signal.SIGKILL)
-    task = server.api.wait(server.api.submit("m"), 30)
+    eventually(lambda: len(notes(worker)) == 2, 20, what="a second start")
+    task = server.api.wait(server.api.submit("m"), 40)
     assert task["results"]["data"]["pid"] != first
 
 

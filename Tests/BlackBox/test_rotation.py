@@ -2,6 +2,7 @@
 # Agents as entries: rotating their secret, disabling, draining, deleting, joining by themselves.
 
 import json
+import threading
 
 import pytest
 
@@ -9,7 +10,7 @@ from harness import signing
 from harness.api import assert_problem
 from harness.pull_agent import PullAgent
 from harness.push_agent import PushAgent, accept, complete
-from harness.wait import eventually, holds
+from harness.wait import eventually, holds, pause
 
 
 def rotate(api, agent, **body):
@@ -112,13 +113,28 @@ def test_draining_finishes_and_takes_no_more(server, api, kind):
 
 
 def test_a_pull_agent_that_says_draining_gets_no_more(server, api, kind):
-    agent = PullAgent.register(server, [kind])
+    """Not even over a poll that was already waiting; saying `active` and asking ends it."""
+    agent, got = PullAgent.register(server, [kind]), []
+    poll = threading.Thread(
+        target=lambda: got.append(PullAgent(server, agent.id, agent.secret).lease(1, 3))
+    )
+    poll.start()
+    pause(0.3)
     agent.heartbeat(status="draining")
-    api.submit(kind)
-    assert agent.lease(1, 1) == []
     assert api.agent(agent.id)["state"] == "draining"
+    task_id = api.submit(kind)
+    poll.join(10)
+    assert got == [[]] and api.task(task_id)["state"] == "queued"
     agent.heartbeat(status="active")
-    assert agent.take()
+    assert agent.take()["taskId"] == task_id
+
+
+def test_an_agent_does_not_undo_an_operators_draining(server, api, kind):
+    agent = PullAgent.register(server, [kind])
+    api.good("PATCH", f"/api/agents/{agent.id}", {"state": "draining"})
+    api.submit(kind)
+    agent.heartbeat(status="active")
+    assert agent.lease(1, 1) == [] and api.agent(agent.id)["state"] == "draining"
 
 
 def test_disabled_takes_nothing(server, api, kind):
