@@ -129,10 +129,15 @@ extension Scheduler {
     timers.insert(Timer(at: at.milliseconds, id: Int64(index), kind: .agent))
   }
 
-  /// Pull agents silent for three leases are unhealthy until they speak.
+  /// Pull agents silent for three leases are unhealthy until they speak; a waiting poll is a sign
+  /// of life.
   package mutating func sweepSilent(now: Timestamp) {
     for index in agents.indices {
       guard let agent = agents[index], !agent.record.isPush, agent.isHealthy else { continue }
+      guard agent.polled == 0 else {
+        agents[index]?.lastSeen = now
+        continue
+      }
       let lease = agent.record.lease(timeout: Limits.defaultTimeout)
       if now.milliseconds(since: agent.lastSeen) > 3 * lease { agents[index]?.isHealthy = false }
     }
