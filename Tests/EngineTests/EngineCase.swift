@@ -159,6 +159,11 @@ struct EngineCase: Sendable {
     return callback
   }
 
+  /// A progress report as its JSON says.
+  func progress(_ text: String) throws(ControlError) -> ProgressReport {
+    try ProgressParser(limits: Limits()).parse(Array(text.utf8), receivedAt: world.now)
+  }
+
   @discardableResult
   func report(
     _ task: RunningTask, _ status: ReportStatus = .success, signedID: String? = nil,

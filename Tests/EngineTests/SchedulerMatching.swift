@@ -109,11 +109,11 @@ import Testing
     test.task()
     test.task()
     let running = test.start()
-    for (task, took) in zip(running, [400, 100] as [Int64]) {
+    for (task, took) in zip(running, [100, 300] as [Int64]) {
       test.now = test.now.adding(milliseconds: took)
       test.settle(task)
     }
-    let slow = running[0].agent
+    let slow = running[1].agent
     test.task()
     #expect(test.plan().first?.agent != slow)
   }
@@ -134,14 +134,14 @@ import Testing
     for number in 0..<100_000 { test.task(priority: number % 10) }
     #expect(test.scheduler.queued == 100_000)
     var seen = 0
-    for _ in 0..<20 {
+    for _ in 0..<19 {
       for task in test.start() {
         seen += 1
         #expect(task.priority == 9)
         test.settle(task)
       }
     }
-    #expect(seen == 20 * 512)
+    #expect(seen == 19 * 512)
     #expect(test.scheduler.queued == 100_000 - seen)
   }
 }

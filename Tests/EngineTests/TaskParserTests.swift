@@ -85,7 +85,7 @@ import Testing
     (#"{"type":"work","priority":"urgent"}"#, "invalid_field priority"),
     (#"{"type":"work","key":""}"#, "invalid_field key"),
     (#"{"type":"work","key":"a\nb"}"#, "invalid_field key"),
-    (#"{"type":"work","idempotencyKey":"\u0000"}"#, "invalid_field idempotencyKey"),
+    (#"{"type":"work","idempotencyKey":"\u0001"}"#, "invalid_field idempotencyKey"),
     (#"{"type":"work","runAt":"soon"}"#, "invalid_field runAt"),
     (#"{"type":"work","runAt":1800000000000}"#, "invalid_field runAt"),
     (#"{"type":"work","deadline":"2020-01-01T00:00:00Z"}"#, "invalid_field deadline"),
