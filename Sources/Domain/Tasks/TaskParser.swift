@@ -29,7 +29,7 @@ package struct TaskParser: Sendable {
     do throws(FieldError) {
       let fields = try JSONFields(node, path: path, allowed: Self.fields)
       var task = NewTask(demand: try demand(fields), payload: Self.noPayload)
-      if let payload = fields.optional("payload") { task.payload = payload.rawBytes }
+      if let payload = fields.node("payload") { task.payload = payload.rawBytes }
       if hasOptions(fields) { try readOptions(fields, into: &task) }
       task.idempotencyKey = try key(fields, header: idempotencyKey)
       try checkTimes(task, fields, now: now)

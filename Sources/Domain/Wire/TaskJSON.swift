@@ -38,7 +38,7 @@ extension JSONWriter {
     field("priority", task.priority)
     field(orNull: "key", task.key)
     field(orNull: "idempotencyKey", task.idempotencyKey)
-    field(orNull: "runAt", task.runAt)
+    field(orNull: "runAt", task.notBefore ?? task.runAt)
     field(orNull: "deadline", task.deadline)
     field("timeout", task.timeout ?? Limits.defaultTimeout)
     key(literal: "retry")
