@@ -260,7 +260,7 @@ import Testing
     #expect(refused == .limitReached)
   }
 
-  @Test func `at the limit of demands the known ones go on`() async throws {
+  @Test func `as many demands fit as the limit says`() async throws {
     let test = try await EngineCase.open { $0.limits.demands = 2 }
     try await test.submit("one")
     try await test.submit("two")
@@ -269,7 +269,13 @@ import Testing
       try await test.engine.submit([Engine.Submission(task: task, bodyHash: nil)])
     }
     #expect(refused == .limitReached)
+  }
+
+  @Test func `at the limit of demands the known ones go on`() async throws {
+    let test = try await EngineCase.open { $0.limits.demands = 1 }
     try await test.submit("one")
+    try await test.submit("one")
+    #expect(test.engine.core.withLock { $0.queued } == 2)
   }
 
   @Test func `a retry by hand is a new task`() async throws {
@@ -317,6 +323,27 @@ import Testing
       #expect(try await test.report(task).isAcknowledged)
       _ = try await test.dispatch(of: waiting)
       #expect(test.connector.started.count == 1)
+    }
+  }
+
+  @Test func `a synchronous attempt starts anew after a restart`() async throws {
+    let store = FaultyStore()
+    var running: RunningTask?
+    try await EngineCase.run(store: store) { test in
+      try await test.agent("a") { $0.answers = .sync }
+      test.connector.answers { _ in
+        do { try await test.world.world.sleep(60_000) } catch {
+          // The server stops in the middle of the request.
+        }
+        return .report(Report(status: .success))
+      }
+      running = try await test.dispatched().task.running
+    }
+    let task = try #require(running)
+    #expect(try await store.task(task.id)?.state == .running)
+    try await EngineCase.run(store: store) { test in
+      let again = try await test.dispatch(of: task.id, attempt: 2).task.running
+      #expect(again.failures == 0)
     }
   }
 }
