@@ -9,13 +9,14 @@ enum AdminToken {
   private static let givenName = "ORRERY_ADMIN_TOKEN"
   private static let madeName = "first start"
 
-  /// Where a token was written, or its text if it is to be printed.
+  /// Where a token was made and written.
   enum Made {
     case nothing
-    case printed(String)
     case written(path: String)
   }
 
+  /// Makes the first token, unless an admin has one. Its text is on the terminal or on disk before
+  /// it is stored: a start that fails in between makes another one next time.
   static func prepare(
     _ tokens: TokenBook, given: String?, dataFolder: String
   ) async throws -> Made {
@@ -25,10 +26,15 @@ enum AdminToken {
       return .nothing
     }
     guard !tokens.all.contains(where: { $0.role == Role.admin.rawValue }) else { return .nothing }
-    let (_, text) = try await tokens.create(name: madeName, role: .admin)
-    if isatty(STDOUT_FILENO) == 1 { return .printed(text) }
+    let text = tokens.newText()
+    if isatty(STDOUT_FILENO) == 1 {
+      Announcement.print(token: text)
+      _ = try await tokens.add(text, name: madeName, role: .admin)
+      return .nothing
+    }
     let path = dataFolder + "/admin-token"
     try PrivateFile.write(text, to: path)
+    _ = try await tokens.add(text, name: madeName, role: .admin)
     return .written(path: path)
   }
 }

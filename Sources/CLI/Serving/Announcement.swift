@@ -8,12 +8,16 @@ enum Announcement {
     var lines: [String] = []
     switch made {
     case .nothing: break
-    case .printed(let token):
-      lines.append("admin token (shown once): \(token)")
     case .written(let path):
       lines.append("admin token written to \(path)")
     }
     lines.append("listening on http://\(shown):\(port)")
+    print(lines)
+  }
+
+  static func print(token: String) { print(["admin token (shown once): \(token)"]) }
+
+  private static func print(_ lines: [String]) {
     FileHandle.standardOutput.write(Data((lines.joined(separator: "\n") + "\n").utf8))
   }
 }

@@ -55,10 +55,15 @@ package final class TokenBook: Sendable {
     guard count < most else {
       throw ControlError(.limitReached, "There are \(count) tokens; no more fit.")
     }
+    let text = newText()
+    return (try await add(text, name: name, role: role), text)
+  }
+
+  /// The text of a token that is not known yet; `add` makes it one.
+  package func newText() -> String {
     var secret: [UInt8] = []
     for _ in 0..<4 { withUnsafeBytes(of: world.random()) { secret.append(contentsOf: $0) } }
-    let text = "orr_" + Hex.encode(secret)
-    return (try await add(text, name: name, role: role), text)
+    return "orr_" + Hex.encode(secret)
   }
 
   /// Takes over a token that somebody else made (`ORRERY_ADMIN_TOKEN`); a known one stays as it is.
