@@ -8,23 +8,45 @@ internal import Glibc
 internal import Darwin
 #endif
 
-/// The lock on a data folder, held until `unlock`.
+/// The lock on a data folder, held until `unlock`, and the database's place.
 struct DataFolder: Sendable {
   let path: String
-  private let lock: Int32
+  /// `orrery.db` in the folder, unless it was given.
+  let database: String
+  private let locks: [Int32]
 
-  var database: String { path + "/orrery.db" }
-
-  /// Makes the folder if it is missing, and locks it.
-  init(path: String) throws(StoreOpenError) {
+  /// Makes the folder if it is missing, and locks it; for a database elsewhere its folder as well.
+  init(path: String, database: String? = nil) throws(StoreOpenError) {
     self.path = path
-    try Self.make(path)
+    self.database = database ?? path + "/orrery.db"
+    let own = try Self.lock(path)
+    guard let database else {
+      locks = [own]
+      return
+    }
+    let other = Self.parent(of: database)
+    do throws(StoreOpenError) {
+      try Self.make(other)
+      locks = Self.isSame(path, other) ? [own] : [own, try Self.lock(other)]
+    } catch {
+      close(own)
+      throw error
+    }
+  }
+
+  private static func parent(of file: String) -> String {
+    guard let slash = file.lastIndex(of: "/") else { return "." }
+    return slash == file.startIndex ? "/" : String(file[..<slash])
+  }
+
+  private static func lock(_ path: String) throws(StoreOpenError) -> Int32 {
+    try make(path)
     let file = path + "/orrery.lock"
-    lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    let lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard lock >= 0 else {
       throw StoreOpenError(
         .unwritableFolder,
-        "The data folder \(path) cannot be written: \(Self.reason(errno)).")
+        "The data folder \(path) cannot be written: \(reason(errno)).")
     }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       close(lock)
@@ -33,9 +55,10 @@ struct DataFolder: Sendable {
         "Another Orrery server is using the data folder \(path): stop it, or choose another folder."
       )
     }
+    return lock
   }
 
-  func unlock() { close(lock) }
+  func unlock() { for lock in locks { close(lock) } }
 
   /// Makes an empty file that only its owner can read, unless there is one. SQLite takes such a
   /// file as a new database, and gives its log the same rights.

@@ -23,11 +23,13 @@ package final class SQLiteStore: Store {
 
   /// Opens the database of a data folder, making both if they are missing; blocks for up to five
   /// seconds if another program has the file locked.
+  ///
+  /// - Parameter database: The database file, if it lies elsewhere than in the folder.
   package static func open(
-    folder path: String, limits: Limits = Limits(),
+    folder path: String, database: String? = nil, limits: Limits = Limits(),
     logger: Logger = Logger(label: "orrery.store")
   ) throws(StoreOpenError) -> SQLiteStore {
-    let folder = try DataFolder(path: path)
+    let folder = try DataFolder(path: path, database: database)
     do throws(StoreOpenError) {
       return try SQLiteStore(folder, limits, logger)
     } catch {
@@ -41,8 +43,11 @@ package final class SQLiteStore: Store {
     self.limits = limits
     self.logger = logger
     commits = GroupCommit(limit: limits.pendingWrites)
-    let opened = try Opening.open(folder, limits, demandNumbers)
+    let opened = try Opening.open(folder, limits, demandNumbers) { [commits] sentence in
+      commits.fail(sentence)
+    }
     pool = opened.pool
+    opened.checkpointer.start()
     startThread(opened.writer)
     if opened.checkInBackground { checkInBackground() }
   }

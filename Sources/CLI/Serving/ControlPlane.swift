@@ -36,7 +36,9 @@ struct ControlPlane {
 
   private func openStore() throws -> SQLiteStore {
     do {
-      return try SQLiteStore.open(folder: config.dataFolder, limits: config.limits, logger: logger)
+      return try SQLiteStore.open(
+        folder: config.dataFolder, database: config.databaseFile, limits: config.limits,
+        logger: logger)
     } catch {
       throw StartError(error.message)
     }
