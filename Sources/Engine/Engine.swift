@@ -23,6 +23,12 @@ package final class Engine: Service {
   let namedSecrets: NamedSecrets
   private let isClosing = Atomic(false)
   let seen = Mutex<[AgentID: Timestamp]>([:])
+  /// Held by every change of agents, types and secrets, from its first look to its last write.
+  let registry = AsyncLock()
+  /// Agents that are gone from the configuration and still at work.
+  let retiring = Mutex<Set<AgentID>>([])
+  /// Every demand of the scheduler. Taken inside `core`, never the other way round.
+  let knownDemands: Mutex<Set<Demand>>
   let kicks = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
   let jobs = AsyncStream<Job>.makeStream()
   let retention: Int64
@@ -49,6 +55,7 @@ package final class Engine: Service {
     self.connector = connector
     self.vault = vault
     self.logger = logger
+    knownDemands = Mutex(Set(core.demands.compactMap { $0?.demand }))
     self.core = Mutex(core)
     self.ids = ids
     agentSecrets = secrets

@@ -124,13 +124,13 @@ struct ControlPlane {
     let configured = try config.agents.map {
       try $0.configured(shared: config.callbackSecretName, secrets: secrets)
     }
-    let agentSecrets = try await engine.adopt(configured)
+    try await engine.adopt(configured)
     return ManagedAgents(
       agents: config.managedAgents, server: address, allowed: config.allowNet,
       environment: ProcessInfo.processInfo.environment, withheld: config.secretNames,
       world: world, logger: logger,
       secret: { id in
-        guard let secret = agentSecrets[id] else {
+        guard let secret = engine.currentSecret(of: id) else {
           throw StartError("The agent \(id) has no secret.")
         }
         return secret

@@ -20,9 +20,19 @@ package struct ConfiguredAgent: Sendable {
 }
 
 extension Engine {
-  /// Takes over the entries of the file; drains and disables those that are gone from it. Returns
-  /// each entry's secret, for agents that the server starts itself.
+  /// Takes over the entries of the file; drains those that are gone from it, and disables them once
+  /// nothing runs there. Returns each entry's secret.
+  @discardableResult
   package func adopt(
+    _ configured: [ConfiguredAgent]
+  ) async throws(ControlError) -> [AgentID: AgentSecret] {
+    try await registry.hold { () throws(ControlError) in try await takeOver(configured) }
+  }
+
+  /// The secret that an agent signs with now, for processes that the server starts itself.
+  package func currentSecret(of id: AgentID) -> AgentSecret? { agentSecrets.entry(id)?.current }
+
+  private func takeOver(
     _ configured: [ConfiguredAgent]
   ) async throws(ControlError) -> [AgentID: AgentSecret] {
     var secrets: [AgentID: AgentSecret] = [:]
@@ -46,19 +56,41 @@ extension Engine {
       try await save(record, entry: entry)
       secrets[record.id] = entry.current
     }
-    try await disableGone(keeping: Set(configured.map(\.record.id)))
+    let kept = Set(configured.map(\.record.id))
+    let left = core.withLock { $0.agentRecords }.filter {
+      $0.origin == .config && !kept.contains($0.id) && $0.state != .disabled
+    }
+    for record in left { try await retire(record) }
     return secrets
   }
 
-  private func disableGone(keeping: Set<AgentID>) async throws(ControlError) {
-    let gone = core.withLock { $0.agentRecords }.filter {
-      $0.origin == .config && !keeping.contains($0.id) && $0.state != .disabled
-    }
-    for var record in gone {
-      record.state = .disabled
-      logger.notice(
-        "an agent is gone from the configuration; disabled", metadata: ["agent": "\(record.id)"])
-      try await save(record, entry: agentSecrets.entry(record.id))
+  /// An agent that is gone from the configuration gets nothing new; it is disabled once what runs
+  /// there is over, so that its reports are still taken.
+  private func retire(_ record: AgentRecord) async throws(ControlError) {
+    var record = record
+    let isBusy = core.withLock { ($0.vitals(of: record.id)?.inUse ?? 0) > 0 }
+    let state: AgentState = isBusy ? .draining : .disabled
+    retiring.withLock { if isBusy { $0.insert(record.id) } else { $0.remove(record.id) } }
+    guard record.state != state else { return }
+    record.state = state
+    logger.notice(
+      "an agent is gone from the configuration",
+      metadata: ["agent": "\(record.id)", "state": "\(state.rawValue)"])
+    try await save(record, entry: agentSecrets.entry(record.id))
+  }
+
+  /// Disables the agents that are gone from the configuration and have finished.
+  func disableRetired() async {
+    for id in retiring.withLock({ $0 }).sorted() {
+      do throws(ControlError) {
+        try await registry.hold { () throws(ControlError) in
+          try await retire(try agent(id).record)
+        }
+      } catch {
+        logger.warning(
+          "an agent that is gone from the configuration was not disabled yet",
+          metadata: ["agent": "\(id)", "error": "\(error.message)"])
+      }
     }
   }
 }

@@ -42,6 +42,13 @@ extension Engine {
 
   /// Adds an agent and returns its new secret, which is shown this once.
   package func register(_ record: AgentRecord) async throws(ControlError) -> AgentSecret {
+    try await check(record)
+    let secret = try await registry.hold { () throws(ControlError) in try await add(record) }
+    await probe(record)
+    return secret
+  }
+
+  private func add(_ record: AgentRecord) async throws(ControlError) -> AgentSecret {
     let (isTaken, count) = core.withLock {
       ($0.agent(record.id) != nil, $0.agentRecords.count)
     }
@@ -51,10 +58,8 @@ extension Engine {
     guard count < limits.agents else {
       throw ControlError(.limitReached, "There are \(count) agents; no more fit.")
     }
-    try await check(record)
     let secret = try newSecret()
     try await save(record, secret: secret)
-    await probe(record)
     return secret
   }
 
@@ -63,32 +68,57 @@ extension Engine {
   package func join(
     _ record: AgentRecord
   ) async throws(ControlError) -> (id: AgentID, secret: AgentSecret) {
+    try await check(record)
+    let (joined, secret) = try await registry.hold { () throws(ControlError) in
+      try await addOrRenew(record)
+    }
+    await probe(joined)
+    return (joined.id, secret)
+  }
+
+  private func addOrRenew(
+    _ record: AgentRecord
+  ) async throws(ControlError) -> (AgentRecord, AgentSecret) {
     var record = record
     record.origin = .joined
     let known = core.withLock { $0.agentRecords }.first {
       $0.name == record.name && $0.origin == .joined
     }
-    guard let known else { return (record.id, try await register(record)) }
+    guard let known else {
+      let isTaken = core.withLock { $0.agent(record.id) } != nil
+      if isTaken { record.id = newAgentID(named: record.name) }
+      return (record, try await add(record))
+    }
     record.id = known.id
     record.createdAt = known.createdAt
-    try await check(record)
     let secret = try newSecret()
     try await save(record, secret: secret)
-    await probe(record)
-    return (record.id, secret)
+    return (record, secret)
   }
 
   /// Changes an entry that the configuration does not own.
   package func change(
     _ id: AgentID, _ change: @Sendable (inout AgentRecord) throws(ControlError) -> Void
   ) async throws(ControlError) -> AgentView {
+    let draft = try changed(id, change)
+    try await check(draft)
+    let record = try await registry.hold { () throws(ControlError) in
+      let record = try changed(id, change)
+      if record.addresses != draft.addresses { try await check(record) }
+      try await save(record, secret: nil)
+      return record
+    }
+    await probe(record)
+    return try agent(id)
+  }
+
+  private func changed(
+    _ id: AgentID, _ change: (inout AgentRecord) throws(ControlError) -> Void
+  ) throws(ControlError) -> AgentRecord {
     var record = try agent(id).record
     try refuseManaged(record)
     try change(&record)
-    try await check(record)
-    try await save(record, secret: nil)
-    await probe(record)
-    return try agent(id)
+    return record
   }
 
   private func refuseManaged(_ record: AgentRecord) throws(ControlError) {
@@ -107,12 +137,26 @@ extension Engine {
 
   /// Revokes the secret at once and puts running tasks back.
   package func removeAgent(_ id: AgentID) async throws(ControlError) {
-    try refuseManaged(try agent(id).record)
-    _ = try await stored { () throws(StoreError) in try await store.removeAgent(id) }
+    try await registry.hold { () throws(ControlError) in
+      try refuseManaged(try agent(id).record)
+      try await removeAtOnce(id)
+    }
+  }
+
+  /// Stops it first, so that few claims are under way; those that are go back when they arrive.
+  private func removeAtOnce(_ id: AgentID) async throws(ControlError) {
+    drainSelf(id)
+    do throws(ControlError) {
+      _ = try await stored { () throws(StoreError) in try await store.removeAgent(id) }
+    } catch {
+      core.withLock { $0.setDraining(id, false) }
+      kick()
+      throw error
+    }
     agentSecrets.set(id, nil)
-    let held = core.withLock { $0.tasks(heldBy: id) }
-    await putBack(held)
     core.withLock { $0.remove(id) }
+    while let poll = polls.first(for: id) { dismiss(poll, of: id) }
+    await putBack(core.withLock { $0.tasks(of: id) })
     kick()
   }
 
@@ -185,7 +229,17 @@ extension Engine {
   }
 }
 
+extension AgentRecord {
+  /// What `check` looks at.
+  fileprivate var addresses: [String?] { [endpoint, cancelEndpoint, healthUrl] }
+}
+
 extension Scheduler {
+  /// What runs under an agent's id, whether the agent is known or not.
+  fileprivate func tasks(of agent: AgentID) -> [RunningTask] {
+    running.values.map(\.task).filter { $0.agent == agent }.sorted { $0.id < $1.id }
+  }
+
   func view(_ id: AgentID, now: Timestamp) -> AgentView? {
     guard let record = agent(id), let state = state(of: id, now: now), let vitals = vitals(of: id)
     else { return nil }

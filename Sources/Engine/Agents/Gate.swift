@@ -21,15 +21,16 @@ extension Engine {
     do throws(SignatureRefusal) {
       let headers = try SignatureHeaders(
         now: now.milliseconds, allowCompat: allowCompat, values: values)
+      let entry = agentSecrets.entry(headers.agentID)
       let verified = try SignatureVerifier.verify(
-        headers, body: body, secrets: agentSecrets.active(headers.agentID, now: now))
+        headers, body: body, secrets: entry?.active(now: now) ?? [])
       guard core.withLock({ $0.agent(verified.agentID) })?.state != .disabled else {
         throw SignatureRefusal.mismatch
       }
       noteSeen(verified.agentID)
+      let isShared = verified.secretIndex == 0 ? entry?.isShared : entry?.isPreviousShared
       return SignedIn(
-        agent: verified.agentID, signedID: verified.signedID,
-        mustNameItself: agentSecrets.entry(verified.agentID)?.isShared ?? false)
+        agent: verified.agentID, signedID: verified.signedID, mustNameItself: isShared ?? false)
     } catch {
       logger.notice("an agent's request was refused", metadata: ["reason": "\(error)"])
       throw Engine.badSignature

@@ -8,21 +8,28 @@ extension Engine {
   package func rotateSecret(
     of id: AgentID, graceSeconds: Int
   ) async throws(ControlError) -> AgentSecret {
-    let record = try agent(id).record
-    let secret = try newSecret()
-    var entry = AgentSecrets.Entry(current: secret)
-    if let old = agentSecrets.entry(id), graceSeconds > 0 {
-      entry.previous = old.current
-      entry.previousUntil = world.now().adding(milliseconds: Int64(graceSeconds) * 1_000)
+    try await registry.hold { () throws(ControlError) in
+      let record = try agent(id).record
+      let secret = try newSecret()
+      var entry = AgentSecrets.Entry(current: secret)
+      if let old = agentSecrets.entry(id), graceSeconds > 0 {
+        entry.previous = old.current
+        entry.isPreviousShared = old.isShared
+        entry.previousUntil = world.now().adding(milliseconds: Int64(graceSeconds) * 1_000)
+      }
+      try await save(record, entry: entry)
+      return secret
     }
-    try await save(record, entry: entry)
-    return secret
   }
 
   /// Seals everything under a new master key in one transaction.
   ///
   /// - Parameter next: the vault of the new key; its key must be kept safe before this is called.
   package func rotateMasterKey(to next: Vault) async throws(ControlError) {
+    try await registry.hold { () throws(ControlError) in try await resealAll(under: next) }
+  }
+
+  private func resealAll(under next: Vault) async throws(ControlError) {
     let agents = try await stored { () throws(StoreError) in try await store.agents() }
     let secrets = try await stored { () throws(StoreError) in try await store.secrets() }
     do {

@@ -14,6 +14,7 @@ extension Engine {
     while true {
       do { try await world.sleep(Self.interval) } catch { return }
       core.withLock { $0.sweepSilent(now: world.now()) }
+      await disableRetired()
       round += 1
       guard round % Self.purgeEvery == 0 else { continue }
       await flushSeen()

@@ -11,6 +11,14 @@ final class AgentSecrets: Sendable {
     var previousUntil: Timestamp?
     /// Shared with other agents by the configuration: bodies must name the agent.
     var isShared = false
+    /// Whether the previous secret was.
+    var isPreviousShared = false
+
+    /// The secrets that are valid now, newest first.
+    func active(now: Timestamp) -> [AgentSecret] {
+      guard let previous, let previousUntil, now < previousUntil else { return [current] }
+      return [current, previous]
+    }
   }
 
   private let entries = Mutex<[AgentID: Entry]>([:])
@@ -38,10 +46,6 @@ final class AgentSecrets: Sendable {
 
   /// The secrets that are valid now, newest first; empty for an unknown agent.
   func active(_ agent: AgentID, now: Timestamp) -> [AgentSecret] {
-    guard let entry = entry(agent) else { return [] }
-    guard let previous = entry.previous, let until = entry.previousUntil, now < until else {
-      return [entry.current]
-    }
-    return [entry.current, previous]
+    entry(agent)?.active(now: now) ?? []
   }
 }

@@ -30,6 +30,10 @@ extension Engine {
 
   /// Seals and stores a value under a name; replaces an earlier one.
   package func setSecret(_ name: String, _ value: [UInt8]) async throws(ControlError) {
+    try await registry.hold { () throws(ControlError) in try await sealSecret(name, value) }
+  }
+
+  private func sealSecret(_ name: String, _ value: [UInt8]) async throws(ControlError) {
     let known = try await secretNames()
     let earlier = known.first { $0.name == name }
     guard earlier != nil || known.count < limits.secrets else {
@@ -47,8 +51,10 @@ extension Engine {
   }
 
   package func removeSecret(_ name: String) async throws(ControlError) {
-    let found = try await stored { () throws(StoreError) in try await store.removeSecret(name) }
-    namedSecrets.set(name, nil)
-    guard found else { throw ControlError(.notFound, "There is no secret with this name.") }
+    try await registry.hold { () throws(ControlError) in
+      let found = try await stored { () throws(StoreError) in try await store.removeSecret(name) }
+      namedSecrets.set(name, nil)
+      guard found else { throw ControlError(.notFound, "There is no secret with this name.") }
+    }
   }
 }

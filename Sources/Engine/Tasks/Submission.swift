@@ -49,7 +49,10 @@ extension Engine {
         .limitReached, "\(queued) tasks are queued; the limit is \(limits.queuedTasks).",
         retryAfter: 5)
     }
-    guard demands < limits.demands else {
+    guard demands + batch.count > limits.demands else { return }
+    let wanted = Set(batch.map(\.task.demand))
+    let new = knownDemands.withLock { wanted.subtracting($0).count }
+    guard new == 0 || demands + new <= limits.demands else {
       throw ControlError(
         .limitReached,
         "There are \(demands) combinations of type, agentType, requires and selector; no more fit.")
@@ -60,7 +63,10 @@ extension Engine {
     core.withLock { core in
       for (insert, stored) in zip(inserts, stored) where stored.isNew {
         let task = insert.task
-        if !core.knows(stored.demand) { core.add(stored.demand, task.demand, now: now) }
+        if !core.knows(stored.demand) {
+          core.add(stored.demand, task.demand, now: now)
+          knownDemands.withLock { _ = $0.insert(task.demand) }
+        }
         core.enqueue(
           stored.id, demand: stored.demand, key: task.key, priority: task.priority,
           notBefore: task.runAt, deadline: task.deadline, now: now)

@@ -30,15 +30,17 @@ extension Engine {
   package func set(
     _ name: String, _ change: @Sendable (inout TypeSettings) -> Void
   ) async throws(ControlError) -> TypeView {
-    let known = core.withLock { $0.typeNames }
-    guard known.contains(name) || known.count < limits.types else {
-      throw ControlError(.limitReached, "There are \(known.count) types; no more fit.")
+    try await registry.hold { () throws(ControlError) in
+      let known = core.withLock { $0.typeNames }
+      guard known.contains(name) || known.count < limits.types else {
+        throw ControlError(.limitReached, "There are \(known.count) types; no more fit.")
+      }
+      var settings = core.withLock { $0.settings(of: name) } ?? TypeSettings(type: name)
+      change(&settings)
+      let saved = settings
+      try await stored { () throws(StoreError) in try await store.save(saved) }
+      core.withLock { $0.apply(saved, now: world.now()) }
     }
-    var settings = core.withLock { $0.settings(of: name) } ?? TypeSettings(type: name)
-    change(&settings)
-    let saved = settings
-    try await stored { () throws(StoreError) in try await store.save(saved) }
-    core.withLock { $0.apply(saved, now: world.now()) }
     kick()
     return try await type(name)
   }
