@@ -33,6 +33,12 @@ import Testing
     #expect(task.idempotencyKey == nil && task.runAt == nil && task.deadline == nil)
   }
 
+  @Test(arguments: ["null", "0", "false", #""""#, "[]"]) func `any JSON is a payload`(
+    text: String
+  ) throws {
+    #expect(try Self.parse(#"{"type":"work","payload":\#(text)}"#).payload == Array(text.utf8))
+  }
+
   @Test func `every field`() throws {
     let task = try Self.parse(
       #"""
