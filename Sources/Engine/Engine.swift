@@ -30,8 +30,14 @@ package final class Engine: Service {
   /// Every demand of the scheduler. Taken inside `core`, never the other way round.
   let knownDemands: Mutex<Set<Demand>>
   let kicks = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-  let jobs = AsyncStream<Job>.makeStream()
+  let jobs = AsyncStream<Job>.makeStream(bufferingPolicy: .bufferingOldest(Engine.waitingJobs))
+  private static let waitingJobs = 10_000
+  private static let jobsAtOnce = 256
+  /// Warnings that strangers or a slow agent could otherwise repeat without end.
+  let refusals = LogBudget()
+  private let droppedJobs = LogBudget()
   let retention: Int64
+  private let ready: @Sendable () async throws -> Void
 
   typealias Job = @Sendable () async -> Void
 
@@ -39,6 +45,8 @@ package final class Engine: Service {
     package var limits = Limits()
     /// Milliseconds that finished tasks are kept.
     package var retention: Int64 = 30 * 86_400_000
+    /// Returns once agents can reach the server; nothing is handed out before.
+    package var ready: @Sendable () async throws -> Void = {}
 
     package init() {}
   }
@@ -52,6 +60,7 @@ package final class Engine: Service {
     self.world = world
     limits = options.limits
     retention = options.retention
+    ready = options.ready
     self.connector = connector
     self.vault = vault
     self.logger = logger
@@ -94,11 +103,18 @@ package final class Engine: Service {
 
   /// Runs until shutdown: dispatching, time, health, retention and background jobs.
   package func run() async throws {
+    do {
+      try await cancelWhenGracefulShutdown { try await self.ready() }
+    } catch is CancellationError {
+      return close()
+    }
     await putBackUnanswered()
+    let unanswered = heldByAsyncAgents()
     kick()
     await withGracefulShutdownHandler {
       await withDiscardingTaskGroup { group in
         group.addTask { await self.dispatchLoop() }
+        group.addTask { await self.resend(unanswered) }
         group.addTask { await self.jobLoop() }
         group.addTask { await self.untilShutdown(self.tickLoop) }
         group.addTask { await self.untilShutdown(self.healthLoop) }
@@ -129,15 +145,26 @@ package final class Engine: Service {
 
   /// Work that nobody waits for, like telling an agent that a task was cancelled.
   private func jobLoop() async {
-    await withDiscardingTaskGroup { group in
-      for await job in jobs.stream { group.addTask { await job() } }
+    await withTaskGroup(of: Void.self) { group in
+      var running = 0
+      for await job in jobs.stream {
+        if running == Self.jobsAtOnce { await group.next() } else { running += 1 }
+        group.addTask { await job() }
+      }
     }
   }
 
   /// Something may be ready or free.
   func kick() { kicks.continuation.yield() }
 
-  func inBackground(_ job: @escaping Job) { jobs.continuation.yield(job) }
+  func inBackground(_ job: @escaping Job) {
+    guard case .dropped = jobs.continuation.yield(job) else { return }
+    droppedJobs.spend(now: world.uptime()) { unsaid in
+      logger.warning(
+        "too much waits to be told to agents; something was left out",
+        metadata: ["unsaid": "\(unsaid)"])
+    }
+  }
 }
 
 extension Scheduler {

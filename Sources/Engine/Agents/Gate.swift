@@ -32,7 +32,11 @@ extension Engine {
       return SignedIn(
         agent: verified.agentID, signedID: verified.signedID, mustNameItself: isShared ?? false)
     } catch {
-      logger.notice("an agent's request was refused", metadata: ["reason": "\(error)"])
+      refusals.spend(now: world.uptime()) { unsaid in
+        logger.notice(
+          "an agent's request was refused",
+          metadata: ["reason": "\(error)", "unsaid": "\(unsaid)"])
+      }
       throw Engine.badSignature
     }
   }

@@ -24,6 +24,7 @@ extension Engine {
 
   /// One round: plan, commit the claims, sort them by how their agents are reached.
   private func claimNext() async -> Started? {
+    guard isOpen else { return nil }
     let now = world.now()
     let claims = core.withLock {
       $0.plan(limit: Limits.claimBatch, now: now, random: world.random)
@@ -60,7 +61,7 @@ extension Engine {
 
   // MARK: Push
 
-  private func handOver(_ task: ClaimedTask) async {
+  func handOver(_ task: ClaimedTask) async {
     let agent = task.running.agent
     guard let record = core.withLock({ $0.agent(agent) }),
       let type = core.withLock({ $0.demand(task.running.demand)?.type })
@@ -68,8 +69,8 @@ extension Engine {
     let secrets = agentSecrets.active(agent, now: world.now())
     let answer = await connector.start(
       Dispatch(task: task, type: type), on: record, secrets: secrets)
-    // Cancelled means that the server stops: the answer is unknown, and the next start sees to it.
-    guard !Task.isCancelled else { return }
+    // Cancelled means that the server stops: an unknown answer is left to the next start.
+    if Task.isCancelled, !answer.isDefinite { return }
     core.withLock { $0.answered(agent, answer, now: world.now()) }
     await act(on: answer, for: task.running)
     kick()
@@ -77,7 +78,7 @@ extension Engine {
 
   private func act(on answer: DispatchAnswer, for task: RunningTask) async {
     switch answer {
-    case .accepted: break
+    case .accepted: await repeatEnd(of: task)
     case .report(let report):
       await settleSurely(task, report, reporter: task.agent)
     case .failed(let code, let message, _):
@@ -90,9 +91,31 @@ extension Engine {
     }
   }
 
+  /// An attempt that was ended while its dispatch was under way: the agent may have been told before
+  /// it knew of the attempt.
+  private func repeatEnd(of task: RunningTask) async {
+    guard core.withLock({ $0.runningTask(task.id)?.attempt != task.attempt }) else { return }
+    do {
+      let ended = try await store.settledAttempts(task.id).last {
+        $0.attempt == task.attempt && $0.status == nil
+      }
+      guard let ended else { return }
+      tell(task, ended.state == .cancelled ? .cancelled : .timeout)
+    } catch {
+      logger.warning(
+        "an agent may not know that its attempt is over",
+        metadata: ["task": "\(task.id)", "agent": "\(task.agent)", "error": "\(error)"])
+    }
+  }
+
   /// Puts attempts back without a failure.
   func putBack(_ tasks: [RunningTask], notBefore: Timestamp? = nil) async {
-    guard !tasks.isEmpty else { return }
+    for batch in tasks.chunks(of: Limits.claimBatch) {
+      await putBackOnce(batch, notBefore: notBefore)
+    }
+  }
+
+  private func putBackOnce(_ tasks: ArraySlice<RunningTask>, notBefore: Timestamp?) async {
     let releases = tasks.map {
       ReleaseRequest(id: $0.id, attempt: $0.attempt, notBefore: notBefore)
     }
@@ -108,15 +131,6 @@ extension Engine {
       logger.error(
         "tasks could not be put back; their leases will end", metadata: ["error": "\(error)"])
     }
-  }
-
-  /// Attempts at synchronous agents whose answers went with the last server's connections.
-  func putBackUnanswered() async {
-    let held = core.withLock { core in
-      core.agentRecords.filter { $0.isPush && $0.answers == .sync }
-        .flatMap { core.tasks(heldBy: $0.id) }
-    }
-    await putBack(held)
   }
 
   // MARK: Pull
@@ -138,7 +152,18 @@ extension Engine {
   /// Long enough for the dispatcher to look, for agents that do not want to wait.
   private static let shortestPoll: Int64 = 20
 
-  /// Up to `max` tasks for a pull agent, waiting for the first up to `wait` milliseconds.
+  /// Refuses lease requests that would be answered empty at once, so that agents wait before the next.
+  package func admitLease() throws(ControlError) {
+    guard isOpen else {
+      throw ControlError(.storeUnavailable, "The server is stopping.", retryAfter: 1)
+    }
+    guard !polls.isFull else {
+      throw ControlError(.limitReached, "Too many lease requests are waiting.", retryAfter: 1)
+    }
+  }
+
+  /// Up to `max` tasks for a pull agent, waiting for the first up to `wait` milliseconds. Empty at
+  /// once where `admitLease` refuses.
   package func lease(_ agent: AgentID, max: Int, wait: Int64) async -> [Dispatch] {
     core.withLock { $0.setDraining(agent, false) }
     let number = polls.newNumber()

@@ -24,6 +24,7 @@ final class LeasePolls: Sendable {
   init(most: Int) { self.most = most }
 
   var isEmpty: Bool { state.withLock { $0.count == 0 } }
+  var isFull: Bool { state.withLock { $0.count >= most } }
 
   func newNumber() -> UInt64 {
     state.withLock { state in

@@ -12,6 +12,18 @@ extension Engine {
     }
   }
 
+  /// Why the server is not ready for requests, in one sentence; nil if it is.
+  package func notReady() async -> String? {
+    guard isOpen else { return "The server is stopping." }
+    do {
+      _ = try await store.meta(KeyCheck.name)
+      return nil
+    } catch {
+      logger.warning("the database could not be read", metadata: ["error": "\(error)"])
+      return "The server's database cannot be read at the moment."
+    }
+  }
+
   /// Probes every agent that has a health URL, all at once.
   package func probeAll() async {
     let probed = core.withLock { $0.agentRecords }.filter {

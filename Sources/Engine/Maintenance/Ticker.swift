@@ -37,14 +37,15 @@ extension Engine {
     for (agent, poll) in polls.expired(now: now, except: served) { dismiss(poll, of: agent) }
     let due = core.withLock { $0.tick(now: now) }
     if due.mayPlan { kick() }
-    await endLapsed(due.lapsed, now: now)
-    await endPastDeadline(due.pastDeadline, now: now)
+    for batch in due.lapsed.chunks(of: Limits.claimBatch) { await endLapsed(batch, now: now) }
+    for batch in due.pastDeadline.chunks(of: Limits.claimBatch) {
+      await endPastDeadline(batch, now: now)
+    }
   }
 
   private func endLapsed(
-    _ lapsed: [(task: RunningTask, why: Scheduler.Lapse)], now: Timestamp
+    _ lapsed: ArraySlice<(task: RunningTask, why: Scheduler.Lapse)>, now: Timestamp
   ) async {
-    guard !lapsed.isEmpty else { return }
     let batch = lapsed.map {
       Settling(task: $0.task, report: $0.why.report, reporter: nil)
     }
@@ -62,8 +63,7 @@ extension Engine {
     }
   }
 
-  private func endPastDeadline(_ ids: [TaskID], now: Timestamp) async {
-    guard !ids.isEmpty else { return }
+  private func endPastDeadline(_ ids: ArraySlice<TaskID>, now: Timestamp) async {
     let error = Scheduler.Lapse.deadline.report.error
     do {
       try await end(ids.map { EndRequest(id: $0, state: .failed, error: error, now: now) })

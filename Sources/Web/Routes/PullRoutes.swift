@@ -11,12 +11,15 @@ enum PullRoutes {
     let signedIn = try request.signedIn(body, services)
     try signedIn.check(request.agentID())
     let query = try LeaseQuery(body, limits: services.limits)
+    try services.engine.admitLease()
     try services.engine.refuseReplay(signedIn)
     guard try services.engine.agent(signedIn.agent).record.endpoint == nil else {
       throw ControlError(.conflict, "This agent has an endpoint; work is pushed to it.")
     }
-    let dispatches = await services.engine.lease(
-      signedIn.agent, max: query.max, wait: Int64(query.waitSeconds) * 1_000)
+    let dispatches = try await request.client.whileThere { () throws(ControlError) in
+      await services.engine.lease(
+        signedIn.agent, max: query.max, wait: Int64(query.waitSeconds) * 1_000)
+    }
     return .json {
       $0.object {
         $0.key(literal: "dispatches")
