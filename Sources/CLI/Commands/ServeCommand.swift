@@ -66,6 +66,11 @@ struct ServeCommand: AsyncParsableCommand {
       throw ExitCode(error.code)
     } catch let error as ControlError {
       throw StartError(error.message)
+    } catch let error as StoreError {
+      throw StartError(error.startSentence)
+    } catch is Vault.Problem {
+      throw StartError(
+        "A secret in the database cannot be opened with the master key; restore a backup of the data folder with its key.")
     }
   }
 

@@ -52,20 +52,27 @@ struct ControlPlane {
       callbackUrl: config.callbackUrl)
     let secrets = SecretSource()
     let connector = makeConnector(address, secrets)
-    let engine = try await openEngine(store, connector, vault)
-    secrets.engine.withLock { $0 = engine }
     do {
-      let managed = try await adoptAgents(engine, address, secrets)
-      let tokens = try await TokenBook(store: store, world: world, most: config.limits.tokens)
-      let made = try await AdminToken.prepare(
-        tokens, given: config.adminToken?.value, dataFolder: config.dataFolder)
-      let server = makeServer(engine, tokens, masterKey, address, made)
-      try await serve([engine, StoreWatch(store: store), server, managed, Bell(engine: engine)])
+      try await run(on: store, connector, masterKey, vault, address, secrets)
+      await connector.shutdown()
     } catch {
       await connector.shutdown()
       throw error
     }
-    await connector.shutdown()
+  }
+
+  private func run(
+    on store: SQLiteStore, _ connector: HTTPConnector, _ masterKey: MasterKey, _ vault: Vault,
+    _ address: ServerAddress, _ secrets: SecretSource
+  ) async throws {
+    let engine = try await openEngine(store, connector, vault, address)
+    secrets.engine.withLock { $0 = engine }
+    let managed = try await adoptAgents(engine, address, secrets)
+    let tokens = try await TokenBook(store: store, world: world, most: config.limits.tokens)
+    let made = try await AdminToken.prepare(
+      tokens, given: config.adminToken?.value, dataFolder: config.dataFolder)
+    let server = makeServer(engine, tokens, masterKey, address, made)
+    try await serve([engine, StoreWatch(store: store), server, managed, Bell(engine: engine)])
   }
 
   private func serve(_ services: [any Service]) async throws {
@@ -101,11 +108,12 @@ struct ControlPlane {
   }
 
   private func openEngine(
-    _ store: SQLiteStore, _ connector: HTTPConnector, _ vault: Vault
+    _ store: SQLiteStore, _ connector: HTTPConnector, _ vault: Vault, _ address: ServerAddress
   ) async throws -> Engine {
     var options = Engine.Options()
     options.limits = config.limits
     options.retention = Int64(config.limits.retentionDays) * 86_400_000
+    options.ready = address.waitUntilListening
     let engine = try await Engine.open(
       store: store, world: world, connector: connector, vault: vault, options: options,
       logger: logger)
@@ -154,7 +162,7 @@ struct ControlPlane {
       backup: { name async throws(ControlError) in
         try await Backups(folder: config.dataFolder).write(engine, name: name)
       },
-      notReady: { nil })
+      notReady: { await engine.notReady() })
     let host = config.host
     return APIServer(services: services, host: host, port: config.port) { port in
       address.listening(port: port)

@@ -11,6 +11,8 @@ struct MasterKey: Sendable {
   static let variable = "ORRERY_MASTER_KEY"
   private let path: String
   private let given: String?
+  /// A rotation has `master.key.next` for itself.
+  private let rotation = AsyncLock()
 
   init(dataFolder: String, given: String?) {
     path = dataFolder + "/master.key"
@@ -35,8 +37,7 @@ struct MasterKey: Sendable {
     if let next = try PrivateFile.read(nextPath) {
       let vault = try vault(next, from: nextPath)
       if try await KeyCheck.accepts(vault, store: store) {
-        try PrivateFile.write(next, to: path)
-        try FileManager.default.removeItem(atPath: nextPath)
+        try putNextInPlace()
         return vault
       }
     }
@@ -77,17 +78,38 @@ struct MasterKey: Sendable {
       throw ControlError(
         .conflict, "The master key comes from \(Self.variable); the server cannot change it there.")
     }
-    do {
-      let text = try make(at: nextPath, random: random)
-      let next = try vault(text, from: nextPath)
-      try await engine.rotateMasterKey(to: next)
-      try PrivateFile.write(text, to: path)
-      try FileManager.default.removeItem(atPath: nextPath)
-      return next.keyID
-    } catch let error as ControlError {
-      throw error
-    } catch {
-      throw ControlError(.internalError, "The new master key could not be kept: \(error)")
+    return try await rotation.hold { () throws(ControlError) in
+      do {
+        if try await isNextInUse(engine.store) { try putNextInPlace() }
+        let next = try vault(try make(at: nextPath, random: random), from: nextPath)
+        try await engine.rotateMasterKey(to: next)
+        try putNextInPlace()
+        return next.keyID
+      } catch let error as ControlError {
+        throw error
+      } catch let error as StoreError {
+        throw error.asControlError
+      } catch {
+        throw ControlError(.internalError, "The new master key could not be kept: \(error)")
+      }
     }
+  }
+
+  /// Whether an earlier rotation sealed the store and could not put its key in place.
+  private func isNextInUse(_ store: any Store) async throws -> Bool {
+    guard let text = try PrivateFile.read(nextPath), let key = Base64.decode(text) else {
+      return false
+    }
+    let next: Vault
+    do { next = try Vault(key: key) } catch { return false }
+    return try await KeyCheck.accepts(next, store: store)
+  }
+
+  private func putNextInPlace() throws {
+    guard let text = try PrivateFile.read(nextPath) else {
+      throw StartError("The master key \(nextPath) is missing.")
+    }
+    try PrivateFile.write(text, to: path)
+    try FileManager.default.removeItem(atPath: nextPath)
   }
 }
