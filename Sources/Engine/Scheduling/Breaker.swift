@@ -51,6 +51,13 @@ package struct Breaker: Sendable, Equatable {
     return nil
   }
 
+  /// The wall clock was set.
+  package mutating func shift(by delta: Int64) {
+    if case .open(let until, let step) = state {
+      state = .open(until: until.adding(milliseconds: delta), step: step)
+    }
+  }
+
   private mutating func open(step: Int64, now: Timestamp) {
     state = .open(until: now.adding(milliseconds: step), step: step)
   }

@@ -26,13 +26,16 @@ struct RateBucket {
     updated = now
   }
 
-  mutating func hasToken(now: Timestamp) -> Bool {
-    refill(now: now)
-    return tokens >= 1
+  func hasToken(now: Timestamp) -> Bool {
+    let elapsed = max(0, now.milliseconds(since: updated))
+    return min(burst, tokens + Double(elapsed) * rate / 1_000) >= 1
   }
 
   mutating func take() { tokens -= 1 }
   mutating func giveBack() { tokens = min(burst, tokens + 1) }
+
+  /// The wall clock was set.
+  mutating func shift(by delta: Int64) { updated = updated.adding(milliseconds: delta) }
 
   /// When the next token is there.
   func nextToken(after now: Timestamp) -> Timestamp {

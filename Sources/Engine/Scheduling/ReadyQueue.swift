@@ -25,6 +25,7 @@ struct ReadyQueue {
   private var free: [Int32] = []
   private var rings: [Deque<Int32>] = Array(repeating: [], count: ReadyQueue.levels)
   private(set) var count = 0
+  var isEmpty: Bool { count == 0 }
 
   struct Head {
     var priority: Int
@@ -48,9 +49,8 @@ struct ReadyQueue {
     var level = Self.levels - 1
     while level >= 0 {
       while let flow = rings[level].first {
-        let entry = flows[Int(flow)]
-        if let id = entry.tasks[level]?.min {
-          guard let key = entry.key, parks(key) else {
+        if let id = flows[Int(flow)].tasks[level]?.min {
+          guard let key = flows[Int(flow)].key, parks(key) else {
             return Head(priority: level, id: id, flow: flow)
           }
           rings[level].removeFirst()
@@ -89,12 +89,12 @@ struct ReadyQueue {
     }
   }
 
-  /// Drops tasks that are no longer queued.
-  mutating func remove(_ dead: Set<Int64>) {
+  /// Drops tasks that are no longer queued, and takes those that it had out of `dead`.
+  mutating func remove(_ dead: inout Set<Int64>) {
     for index in flows.indices {
       for level in 0..<Self.levels {
         guard let tasks = flows[index].tasks[level] else { continue }
-        let kept = tasks.unordered.filter { !dead.contains($0) }
+        let kept = tasks.unordered.filter { dead.remove($0) == nil }
         let gone = tasks.count - kept.count
         guard gone > 0 else { continue }
         flows[index].tasks[level] = Heap(kept)

@@ -72,11 +72,7 @@ extension Scheduler {
   }
 
   mutating func match(agent: Int, demand: Int) {
-    guard let record = agents[agent]?.record, let wanted = demands[demand]?.demand else { return }
-    guard
-      wanted.isMet(
-        kind: record.kind, capabilities: Set(record.capabilities), labels: record.labels)
-    else { return }
+    guard let wanted = demands[demand]?.demand, agents[agent]?.meets(wanted) == true else { return }
     demands[demand]?.eligible.append(agent)
     agents[agent]?.demands.append(demand)
   }
@@ -86,7 +82,7 @@ extension Scheduler {
   /// A signed request of the agent's own, or a probe that succeeded.
   package mutating func seen(_ id: AgentID, now: Timestamp) {
     guard let index = agentIndex[id] else { return }
-    agents[index]?.lastSeen = now
+    agents[index]?.heard(now: now)
     if agents[index]?.isHealthy == false {
       agents[index]?.isHealthy = true
       agents[index]?.answered()
@@ -106,6 +102,7 @@ extension Scheduler {
     case .accepted, .report:
       agents[index]?.breaker.succeeded()
       agents[index]?.answered()
+      agents[index]?.heard(now: now)
       freedAgents.insert(index)
     case .failed(_, _, let counts):
       if counts { trip(index, now: now) } else { agents[index]?.breaker.succeeded() }
@@ -124,7 +121,7 @@ extension Scheduler {
     agents[index]?.breaker.failed(now: now)
   }
 
-  private mutating func wakeBreaker(_ index: Int) {
+  mutating func wakeBreaker(_ index: Int) {
     guard let at = agents[index]?.breaker.opensAt else { return }
     timers.insert(Timer(at: at.milliseconds, id: Int64(index), kind: .agent))
   }
@@ -135,11 +132,11 @@ extension Scheduler {
     for index in agents.indices {
       guard let agent = agents[index], !agent.record.isPush, agent.isHealthy else { continue }
       guard agent.polled == 0 else {
-        agents[index]?.lastSeen = now
+        agents[index]?.heard(now: now)
         continue
       }
       let lease = agent.record.lease(timeout: Limits.defaultTimeout)
-      if now.milliseconds(since: agent.lastSeen) > 3 * lease { agents[index]?.isHealthy = false }
+      if now.milliseconds(since: agent.silentSince) > 3 * lease { agents[index]?.isHealthy = false }
     }
   }
 
@@ -157,12 +154,5 @@ extension Scheduler {
     guard let index = agentIndex[id] else { return }
     agents[index]?.poll(count)
     if count > 0 { freedAgents.insert(index) }
-  }
-}
-
-extension AgentSlots {
-  mutating func shift(by delta: Int64) {
-    lastSeen = lastSeen.adding(milliseconds: delta)
-    pausedUntil = pausedUntil?.adding(milliseconds: delta)
   }
 }

@@ -3,23 +3,31 @@
 package import Domain
 
 extension Scheduler {
-  /// The reason for a queued task; nil only in the moment before it is claimed.
-  package mutating func reason(
+  /// The reason for a queued task.
+  package func reason(
     demand: Demand, key: String?, notBefore: Timestamp?, failures: Int, now: Timestamp
   ) -> WaitingReason {
     if let notBefore, notBefore > now { return failures > 0 ? .backoff : .scheduled }
-    let type = typeNumber(demand.type, now: now)
-    if types[type].settings.paused { return .typePaused }
-    let able = agents.compactMap { $0 }.filter {
-      $0.record.state == .active && !$0.isDraining
-        && demand.isMet(
-          kind: $0.record.kind, capabilities: Set($0.record.capabilities),
-          labels: $0.record.labels)
+    let type = typeIndex[demand.type]
+    if let type, types[type].settings.paused { return .typePaused }
+    var isAble = false
+    var isWell = false
+    for index in able(demand) where agents[index]?.takesWork == true {
+      isAble = true
+      guard agents[index]?.isImpaired(now: now) == false else { continue }
+      isWell = true
+      break
     }
-    if able.isEmpty { return .noAgent }
-    if able.allSatisfy({ $0.isImpaired(now: now) }) { return .agentsUnhealthy }
-    if !types[type].mayStart(now: now) { return .rateLimited }
-    if let key, !types[type].mayStart(key: key, now: now) { return .keyLimited }
+    guard isAble else { return .noAgent }
+    guard isWell else { return .agentsUnhealthy }
+    guard let type else { return .agentsBusy }
+    if !types[type].canStart(now: now) { return .rateLimited }
+    if let key, !types[type].canStart(key: key, now: now) { return .keyLimited }
     return .agentsBusy
+  }
+
+  private func able(_ demand: Demand) -> [Int] {
+    if let index = demandIndex[demand] { return demands[index]?.eligible ?? [] }
+    return agents.indices.filter { agents[$0]?.meets(demand) == true }
   }
 }

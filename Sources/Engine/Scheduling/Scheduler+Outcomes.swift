@@ -42,9 +42,11 @@ extension Scheduler {
   }
 
   private mutating func requeue(_ entry: Running, notBefore: Timestamp?, now: Timestamp) {
+    let notBefore = entry.isHastened ? nil : notBefore
     enqueue(
       entry.task.id, demand: DemandID(rawValue: Int32(entry.demand)), key: entry.task.key,
-      priority: entry.task.priority, notBefore: notBefore, deadline: nil, now: now)
+      priority: entry.task.priority, notBefore: notBefore, deadline: entry.task.deadline,
+      now: now)
   }
 
   /// An end by the operator or by the deadline was committed. Returns the attempt whose agent has to
@@ -94,8 +96,7 @@ extension Scheduler {
 
   private mutating func sweepDead() {
     guard dead.count > 1_000, dead.count > queued / 2 else { return }
-    for index in demands.indices { demands[index]?.ready.remove(dead) }
-    dead.removeAll()
+    for index in demands.indices { demands[index]?.ready.remove(&dead) }
   }
 
   // MARK: Ghosts
@@ -126,9 +127,10 @@ extension Scheduler {
 
   // MARK: Leases and time
 
-  /// The new lease of a running attempt if it is renewed now; never beyond its end.
+  /// The new lease of a running attempt if it is renewed now, never beyond its end; nil if it is
+  /// over, or about to be ended by time.
   package func renewal(_ id: TaskID, now: Timestamp) -> Timestamp? {
-    guard let entry = running[id] else { return nil }
+    guard let entry = running[id], !entry.isExpiring else { return nil }
     let agent = agents.indices.contains(entry.agent) ? agents[entry.agent] : nil
     let timeout = entry.task.timeoutAt.milliseconds(since: entry.task.startedAt)
     let lease = agent?.record.lease(timeout: timeout) ?? 30_000
@@ -140,8 +142,10 @@ extension Scheduler {
     running[id]?.task.leaseUntil = max(until, task.leaseUntil)
   }
 
-  /// Lets a delayed task run now, after its commit.
+  /// Lets a delayed task run now, after its commit; one whose failure is not known here yet, as
+  /// soon as it is.
   package mutating func hastened(_ id: TaskID) {
+    running[id]?.isHastened = true
     guard let task = delayed.removeValue(forKey: id) else { return }
     makeReady(id, demand: task.demand, key: task.key, priority: task.priority)
   }

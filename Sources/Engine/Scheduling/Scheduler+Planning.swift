@@ -12,18 +12,40 @@ extension Scheduler {
   ) -> [ClaimRequest] {
     wakeFreed()
     var plan: [ClaimRequest] = []
-    while plan.count < limit, let pick = nextPick(now: now) {
+    var picks = firstPicks(now: now)
+    while plan.count < limit, var pick = picks.popMin() {
+      if pick.age != plan.count {
+        guard let fresh = look(pick.demand, age: plan.count, now: now) else { continue }
+        if let next = picks.min, next < fresh {
+          picks.insert(fresh)
+          continue
+        }
+        pick = fresh
+      }
       demands[pick.demand]?.ready.take(pick.head)
-      if dead.remove(pick.head.id) != nil { continue }
-      plan.append(assign(pick, now: now, token: Int64(bitPattern: random())))
+      if dead.isEmpty || dead.remove(pick.head.id) == nil {
+        plan.append(assign(pick, now: now, token: Int64(bitPattern: random())))
+      }
+      if let next = look(pick.demand, age: plan.count, now: now) { picks.insert(next) }
     }
+    for pick in picks.unordered { candidates.append(pick.demand) }
     return plan
   }
 
-  struct Pick {
+  /// What a demand would start next. An assignment can only make other demands' picks worse, so one
+  /// that is older than the last assignment is looked at again when its turn comes.
+  struct Pick: Comparable {
     var demand: Int
     var head: ReadyQueue.Head
     var agent: Int
+    /// How many assignments were made before it.
+    var age: Int
+
+    static func < (a: Pick, b: Pick) -> Bool {
+      a.head.priority != b.head.priority
+        ? a.head.priority > b.head.priority : a.head.id < b.head.id
+    }
+    static func == (a: Pick, b: Pick) -> Bool { a.head.id == b.head.id }
   }
 
   private mutating func wakeFreed() {
@@ -37,32 +59,27 @@ extension Scheduler {
     freedTypes.removeAll(keepingCapacity: true)
   }
 
-  /// The best candidate; demands that cannot go on leave the list until something frees them.
-  private mutating func nextPick(now: Timestamp) -> Pick? {
-    var best: Pick?
-    var index = 0
-    while index < candidates.count {
-      let demand = candidates[index]
-      guard let pick = look(demand, now: now) else {
-        demands[demand]?.isCandidate = false
-        candidates.swapAt(index, candidates.count - 1)
-        candidates.removeLast()
-        continue
-      }
-      if best.map({ Self.isBefore(pick.head, $0.head) }) ?? true { best = pick }
-      index += 1
+  /// Looks at all candidates; the list is empty then until the plan is made.
+  private mutating func firstPicks(now: Timestamp) -> Heap<Pick> {
+    var picks = Heap<Pick>()
+    for demand in candidates {
+      if let pick = look(demand, age: 0, now: now) { picks.insert(pick) }
     }
-    return best
+    candidates.removeAll(keepingCapacity: true)
+    return picks
   }
 
-  private static func isBefore(_ a: ReadyQueue.Head, _ b: ReadyQueue.Head) -> Bool {
-    a.priority != b.priority ? a.priority > b.priority : a.id < b.id
+  /// A demand that cannot go on is no candidate until something frees it.
+  private mutating func look(_ demand: Int, age: Int, now: Timestamp) -> Pick? {
+    let pick = pick(of: demand, age: age, now: now)
+    if pick == nil { demands[demand]?.isCandidate = false }
+    return pick
   }
 
-  private mutating func look(_ demand: Int, now: Timestamp) -> Pick? {
-    guard let slots = demands[demand], slots.ready.count > 0 else { return nil }
-    let type = slots.type
-    guard let agent = bestAgent(slots.eligible, now: now) else { return nil }
+  private mutating func pick(of demand: Int, age: Int, now: Timestamp) -> Pick? {
+    guard let type = demands[demand]?.type, demands[demand]?.ready.isEmpty == false,
+      let agent = bestAgent(of: demand, now: now)
+    else { return nil }
     guard types[type].mayStart(now: now) else {
       if let at = types[type].nextToken(now: now) { wake(type: type, at: at) }
       return nil
@@ -71,9 +88,11 @@ extension Scheduler {
     let head = Self.head(
       of: &demands[demand], type: &types[type], demand: demand, now: now, parked: &parked)
     for key in parked {
-      if let at = types[type].nextToken(key: key, now: now) { wake(type: type, at: at) }
+      guard let at = types[type].nextToken(key: key, now: now) else { continue }
+      types[type].wakes(key: key, at: at)
+      wake(type: type, at: at)
     }
-    return head.map { Pick(demand: demand, head: $0, agent: agent) }
+    return head.map { Pick(demand: demand, head: $0, agent: agent, age: age) }
   }
 
   private static func head(
@@ -88,14 +107,15 @@ extension Scheduler {
     }
   }
 
-  private func bestAgent(_ eligible: [Int], now: Timestamp) -> Int? {
+  private func bestAgent(of demand: Int, now: Timestamp) -> Int? {
+    guard let eligible = demands[demand]?.eligible else { return nil }
     var best: (index: Int, free: Int, latency: Double)?
     for index in eligible {
-      guard let agent = agents[index] else { continue }
-      let free = agent.capacity(now: now)
-      guard free > 0 else { continue }
-      if let best, (best.free, -best.latency) >= (free, -agent.latency) { continue }
-      best = (index, free, agent.latency)
+      guard let free = agents[index]?.capacity(now: now), free > 0,
+        let latency = agents[index]?.latency
+      else { continue }
+      if let best, (best.free, -best.latency) >= (free, -latency) { continue }
+      best = (index, free, latency)
     }
     return best?.index
   }
@@ -103,13 +123,12 @@ extension Scheduler {
   private mutating func assign(_ pick: Pick, now: Timestamp, token: Int64) -> ClaimRequest {
     let id = TaskID(rawValue: pick.head.id)
     let key = demands[pick.demand]?.ready.key(of: pick.head)
-    if let type = demands[pick.demand]?.type { types[type].started(key: key) }
+    if let type = demands[pick.demand]?.type { types[type].started(key: key, now: now) }
+    let isTrial = agents[pick.agent]?.assigned(now: now) ?? false
     claiming[id] = Claiming(
-      agent: pick.agent, demand: pick.demand, key: key, priority: pick.head.priority)
-    agents[pick.agent]?.inUse += 1
-    agents[pick.agent]?.breaker.started(now: now)
+      agent: pick.agent, demand: pick.demand, key: key, priority: pick.head.priority, at: now,
+      isTrial: isTrial)
     let record = agents[pick.agent]?.record
-    if record?.isPush == false { agents[pick.agent]?.polled -= 1 }
     return ClaimRequest(
       id: id, agent: record?.id ?? AgentID(stored: ""), token: token, now: now,
       defaultTimeout: record?.timeout ?? Limits.defaultTimeout,
@@ -129,10 +148,10 @@ extension Scheduler {
     guard let claim = claiming.removeValue(forKey: id) else { return nil }
     guard let result, !claim.endedEarly else {
       if !claim.endedEarly { forgetQueued(id) }
-      free(agent: claim.agent, undecided: true)
-      finishType(of: claim.demand, key: claim.key, neverRan: true)
+      abandon(claim)
       return nil
     }
+    if agents.indices.contains(claim.agent) { agents[claim.agent]?.claimEnded(served: true) }
     queued -= 1
     watch(result.running, agent: claim.agent, demand: claim.demand)
     return result
@@ -141,15 +160,25 @@ extension Scheduler {
   /// The claim could not be written: the task stands in the queue again.
   package mutating func claimFailed(_ id: TaskID) {
     guard let claim = claiming.removeValue(forKey: id) else { return }
-    free(agent: claim.agent, undecided: true)
-    finishType(of: claim.demand, key: claim.key, neverRan: true)
+    abandon(claim)
     guard !claim.endedEarly else { return }
     makeReady(id, demand: claim.demand, key: claim.key, priority: claim.priority)
   }
 
+  /// A claim came to nothing: its slot is free, its lease request waits on, its trial told nothing.
+  private mutating func abandon(_ claim: Claiming) {
+    finishType(of: claim.demand, key: claim.key, neverRan: true)
+    guard agents.indices.contains(claim.agent) else { return }
+    agents[claim.agent]?.claimEnded(served: false)
+    free(agent: claim.agent)
+    guard claim.isTrial else { return }
+    agents[claim.agent]?.breaker.undecided(now: claim.at)
+    wakeBreaker(claim.agent)
+  }
+
   // MARK: Slots
 
-  mutating func free(agent: Int, undecided: Bool = false) {
+  mutating func free(agent: Int) {
     guard agents.indices.contains(agent), agents[agent] != nil else { return }
     agents[agent]?.free()
     freedAgents.insert(agent)

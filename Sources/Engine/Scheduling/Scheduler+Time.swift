@@ -38,7 +38,9 @@ extension Scheduler {
       delayed[id] = nil
       makeReady(id, demand: task.demand, key: task.key, priority: task.priority)
     case .deadline:
-      if deadlines.contains(id), running[id] == nil { due.pastDeadline.append(id) }
+      guard deadlines.contains(id) else { return }
+      // The end of a running attempt is its lease's timer's; back in the queue it gets a new one.
+      if running[id] != nil { deadlines.remove(id) } else { due.pastDeadline.append(id) }
     case .type: wakeType(Int(timer.id), now: now)
     case .agent: freedAgents.insert(Int(timer.id))
     case .ghost:
@@ -77,9 +79,14 @@ extension Scheduler {
 
   private mutating func wakeType(_ type: Int, now: Timestamp) {
     types[type].wakeAt = nil
-    freedTypes.insert(type)
-    unparkAll(of: type)
-    if types[type].keyCount > 10_000 { types[type].forgetIdleKeys(now: now) }
+    if types[type].bucket != nil { freedTypes.insert(type) }
+    while let key = types[type].nextDueKey(now: now) { unpark(key, of: type) }
+    if let next = types[type].nextKeyDue { wake(type: type, at: next) }
+  }
+
+  /// Forgets keys that hold nothing; for once in a while.
+  package mutating func sweepKeys(now: Timestamp) {
+    for type in types.indices { types[type].forgetIdleKeys(now: now) }
   }
 
   /// Drops timers of what is over, once they are the greater part.
@@ -115,6 +122,16 @@ extension Scheduler {
       ghosts[id]?.until = until
       timers.insert(Timer(at: until.milliseconds, id: id.rawValue, kind: .ghost))
     }
-    for index in agents.indices { agents[index]?.shift(by: delta) }
+    for index in agents.indices {
+      agents[index]?.shift(by: delta)
+      wakeBreaker(index)
+      guard let until = agents[index]?.pausedUntil else { continue }
+      timers.insert(Timer(at: until.milliseconds, id: Int64(index), kind: .agent))
+    }
+    for type in types.indices {
+      types[type].shift(by: delta)
+      guard let at = types[type].wakeAt else { continue }
+      timers.insert(Timer(at: at.milliseconds, id: Int64(type), kind: .type))
+    }
   }
 }

@@ -26,6 +26,8 @@ package struct Scheduler: Sendable {
     var endedEarly = false
     /// Its end by time was handed to the shell.
     var isExpiring = false
+    /// Its backoff was ended before the news of its failure came here.
+    var isHastened = false
   }
 
   /// A claim on its way to the store.
@@ -34,6 +36,10 @@ package struct Scheduler: Sendable {
     var demand: Int
     var key: String?
     var priority: Int
+    /// When it was chosen.
+    var at: Timestamp
+    /// It is the trial of its agent's breaker.
+    var isTrial: Bool
     var endedEarly = false
   }
 
@@ -63,6 +69,7 @@ package struct Scheduler: Sendable {
   }
 
   var demands: [DemandSlots?] = []
+  var demandIndex: [Demand: Int] = [:]
   var types: [TypeSlots] = []
   var typeIndex: [String: Int] = [:]
   var demandsOfType: [[Int]] = []
@@ -72,9 +79,10 @@ package struct Scheduler: Sendable {
   var claiming: [TaskID: Claiming] = [:]
   var delayed: [TaskID: Delayed] = [:]
   var ghosts: [TaskID: Ghost] = [:]
-  /// Unfinished tasks with a deadline of their own.
+  /// Tasks whose own deadline has a timer: all queued ones that have a deadline.
   var deadlines: Set<TaskID> = []
-  /// Tasks that ended while they stood in a ready queue; dropped when met or swept.
+  /// Tasks that ended while they stood in a ready queue, or on their way into it; dropped when met
+  /// or swept.
   var dead: Set<Int64> = []
   /// Tasks whose claim found them ended before the news of their end came here.
   var missed: Set<TaskID> = []
@@ -94,6 +102,7 @@ package struct Scheduler: Sendable {
     guard demands[index] == nil else { return }
     let type = typeNumber(demand.type, now: now)
     demands[index] = DemandSlots(demand: demand, type: type)
+    demandIndex[demand] = index
     demandsOfType[type].append(index)
     for agent in agents.indices { match(agent: agent, demand: index) }
   }
@@ -135,6 +144,8 @@ package struct Scheduler: Sendable {
     deadline: Timestamp?, now: Timestamp
   ) {
     queued += 1
+    // The news of its end was faster than that of its coming.
+    if !dead.isEmpty, dead.remove(id.rawValue) != nil { return }
     if let deadline, deadlines.insert(id).inserted {
       timers.insert(Timer(at: deadline.milliseconds, id: id.rawValue, kind: .deadline))
     }
@@ -156,10 +167,9 @@ package struct Scheduler: Sendable {
     task.timeoutAt = min(task.timeoutAt, now.adding(milliseconds: longest))
     task.leaseUntil = min(task.leaseUntil, task.timeoutAt)
     let agent = agentIndex[task.agent] ?? -1
-    types[type].started(key: task.key)
+    types[type].resumed(key: task.key)
     watch(task, agent: agent, demand: demand)
     if agent >= 0 { agents[agent]?.inUse += 1 }
-    if task.deadline != nil { deadlines.insert(task.id) }
   }
 
   mutating func watch(_ task: RunningTask, agent: Int, demand: Int) {
