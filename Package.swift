@@ -88,11 +88,12 @@ let package = Package(
     .target(
       name: "Web",
       dependencies: [
-        "Domain", "Engine", logging, metrics, lifecycle, nioCore,
+        "Domain", "Engine", logging, metrics, lifecycle, nioCore, nioHTTP1,
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
       ],
       swiftSettings: strict),
     .target(

@@ -12,6 +12,10 @@ package struct APIRequest {
   let parameters: Parameters
   let limits: Limits
   package let now: Timestamp
+  /// In answers and in the log.
+  let id: String
+  let client: ClientConnection
+  let share: BodyShare
 
   /// A path parameter, percent-decoded.
   package func parameter(_ name: String) throws(ControlError) -> String {
@@ -69,11 +73,16 @@ package struct APIRequest {
     if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > most {
       throw tooLarge
     }
+    var bytes: [UInt8] = []
     do {
-      let buffer = try await request.body.collect(upTo: most)
-      return Array(buffer.readableBytesView)
-    } catch is NIOTooManyBytesError {
-      throw tooLarge
+      for try await buffer in request.body {
+        guard bytes.count + buffer.readableBytes <= most else { throw tooLarge }
+        try share.take(buffer.readableBytes)
+        bytes.append(contentsOf: buffer.readableBytesView)
+      }
+      return bytes
+    } catch let error as ControlError {
+      throw error
     } catch {
       throw ControlError(.invalidJSON, "The body did not arrive whole.")
     }

@@ -14,11 +14,12 @@ struct APIResponder: HTTPResponder {
   private let routes: RouterResponder<APIContext>
 
   init(services: ControlServices) {
+    let budget = BodyBudget()
     let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
     for route in RouteTable.all {
       guard let method = HTTPRequest.Method(route.method) else { continue }
       router.on(RouterPath(route.path), method: method) { request, context in
-        await Self.serve(route, request, context, services)
+        await Self.serve(route, request, context, services, budget)
       }
     }
     routes = router.buildResponder()
@@ -34,11 +35,15 @@ struct APIResponder: HTTPResponder {
   }
 
   private static func serve(
-    _ route: Route, _ request: Request, _ context: APIContext, _ services: ControlServices
+    _ route: Route, _ request: Request, _ context: APIContext,
+    _ services: ControlServices, _ budget: BodyBudget
   ) async -> Response {
     let now = services.engine.world.now()
+    let share = BodyShare(of: budget)
+    defer { share.release() }
     let apiRequest = APIRequest(
-      request: request, parameters: context.parameters, limits: services.limits, now: now)
+      request: request, parameters: context.parameters, limits: services.limits, now: now,
+      id: context.requestID, client: context.client, share: share)
     do {
       try admit(request, to: route, services)
       return try await route.handler(apiRequest, services).response()
@@ -77,9 +82,8 @@ struct APIResponder: HTTPResponder {
   // MARK: Problems
 
   private static func problem(_ error: ControlError, _ context: APIContext) -> Response {
-    var response = APIResponse.problem(error, requestID: RequestID.next()).response()
+    var response = APIResponse.problem(error, requestID: context.requestID).response()
     switch error.code {
-    case .payloadTooLarge: context.closeSoon(&response)
     case .unauthorized: response.headers[.wwwAuthenticate] = "Bearer"
     case .methodNotAllowed:
       response.headers[.allow] = error.path
@@ -111,17 +115,11 @@ extension Route {
 /// What the framework keeps of a request, and its channel.
 struct APIContext: RequestContext {
   var coreContext: CoreRequestContextStorage
-  private let channel: any Channel
+  let requestID = RequestID.next()
+  let client: ClientConnection
 
   init(source: ApplicationRequestContextSource) {
     coreContext = .init(source: source)
-    channel = source.channel
-  }
-
-  /// After a refused body the connection is of no use: the client is told, and has a second to go.
-  func closeSoon(_ response: inout Response) {
-    response.headers[.connection] = "close"
-    let channel = channel
-    channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    client = ClientConnection(channel: source.channel)
   }
 }

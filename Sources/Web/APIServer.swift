@@ -15,6 +15,8 @@ package struct APIServer: Service {
   private let host: String
   private let port: Int
   private let onListening: @Sendable (Int) -> Void
+  /// What slow clients are given.
+  var deadlines = ReadDeadlines.Times()
 
   /// - Parameter onListening: called with the port once the server answers.
   package init(
@@ -28,13 +30,10 @@ package struct APIServer: Service {
   }
 
   package func run() async throws {
-    let http = HTTPServerBuilder.http1(
-      configuration: .init(
-        additionalChannelHandlers: [ExpectContinue()], idleTimeout: .seconds(75),
-        httpDecoderConfiguration: .init(
-          maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100)))
+    let deadlines = deadlines
     let application = Application(
-      responder: APIResponder(services: services), server: http,
+      responder: APIResponder(services: services),
+      server: HTTPServerBuilder { EdgeChannel(responder: $0, deadlines: deadlines) },
       configuration: ApplicationConfiguration(
         address: .hostname(host, port: port), serverName: nil, backlog: 1_024,
         availableConnectionsDelegate: MaximumAvailableConnections(services.limits.connections)),

@@ -77,8 +77,10 @@ enum TaskRoutes {
     let query = try request.query(["timeoutSeconds"])
     let seconds = try QueryInt.parse(
       query, "timeoutSeconds", in: Limits.waitSecondsRange, default: 30)
-    let task = try await services.engine.wait(
-      request.taskID(), milliseconds: Int64(seconds) * 1_000)
+    let id = try request.taskID()
+    let task = try await request.client.whileThere { () throws(ControlError) in
+      try await services.engine.wait(id, milliseconds: Int64(seconds) * 1_000)
+    }
     return .json { $0.task(task, waitingFor: services.engine.reason(task)) }
   }
 

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// What HTTP/1.1 asks of a connection: its end, its deadlines, and notice of clients that leave.
+import NIOCore
+import NIOHTTP1
+
+/// Sits between the decoder and the conversion to the framework's types.
+///
+/// It ends connections that cannot go on (`Connection: close`, HTTP/1.0, `Upgrade`, a body nobody
+/// will read), refuses requests without `Host`, strips bodies of answers to HEAD, closes clients
+/// that are too slow, and tells whoever waits on behalf of a client that it has gone.
+final class ConnectionEdge: ChannelDuplexHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias InboundOut = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  /// Asks, as a user event, to be called once when the client is gone; one at a time.
+  struct Watch: Sendable {
+    var onGone: @Sendable () -> Void
+  }
+
+  /// What may still arrive of a body that nobody wants before its connection is ended for it.
+  private static let tolerated = 64 << 10
+  /// How long, and for how many bytes, a refused client may go on sending so that it sees why.
+  private static let lingering = TimeAmount.seconds(1)
+  private static let lingeringBytes = 72 << 20
+
+  private enum End {
+    case open
+    /// The last answer is being written.
+    case afterAnswer(lingers: Bool)
+    case lingering(bytes: Int)
+  }
+
+  /// Requests not yet answered; the last one is the one being read, if any is.
+  private var exchanges = CircularBuffer<Exchange>()
+  private var isReading = false
+  private var unread = 0
+  /// What arrives from now on is not passed on.
+  private var isDeaf = false
+  private var isInputClosed = false
+  private var end = End.open
+  private var onGone: (@Sendable () -> Void)?
+  private var deadlines: ReadDeadlines
+
+  init(deadlines: ReadDeadlines.Times) { self.deadlines = ReadDeadlines(deadlines) }
+
+  // MARK: In
+
+  /// Bytes came, and are passed to the decoder by `decode`.
+  func arrived(_ bytes: Int, context: ChannelHandlerContext, decode: () -> Void) {
+    if case .lingering(let left) = end {
+      guard left > bytes else { return context.close(promise: nil) }
+      end = .lingering(bytes: left - bytes)
+      return
+    }
+    deadlines.arrived(bytes)
+    decode()
+    deadlines.check(on: context.channel)
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard !isDeaf else { return }
+    switch unwrapInboundIn(data) {
+    case .head(let head):
+      deadlines.headEnded()
+      isReading = true
+      guard let exchange = Exchange(head) else {
+        isDeaf = true
+        context.fireErrorCaught(HTTPParserError.unknown)
+        return
+      }
+      unread = exchange.length
+      exchanges.append(exchange)
+    case .body(let bytes):
+      unread -= min(unread, bytes.readableBytes)
+    case .end:
+      isReading = false
+      deadlines.requestEnded()
+      isDeaf = exchanges.last?.isLast ?? false
+    }
+    context.fireChannelRead(data)
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event as? ChannelEvent == .inputClosed {
+      gone()
+      if case .lingering = end { context.close(promise: nil) }
+    }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    gone()
+    deadlines.cancel()
+    context.fireChannelInactive()
+  }
+
+  private func gone() {
+    isInputClosed = true
+    onGone?()
+    onGone = nil
+  }
+
+  // MARK: Out
+
+  func triggerUserOutboundEvent(
+    context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+  ) {
+    guard let watch = event as? Watch else {
+      return context.triggerUserOutboundEvent(event, promise: promise)
+    }
+    if isInputClosed { watch.onGone() } else { onGone = watch.onGone }
+    promise?.succeed()
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    switch unwrapOutboundIn(data) {
+    case .head(var head):
+      if head.status.code >= 200, mustEnd(head) {
+        head.headers.replaceOrAdd(name: "connection", value: "close")
+      }
+      context.write(wrapOutboundOut(.head(head)), promise: promise)
+    case .body:
+      if exchanges.first?.isHead == true { promise?.succeed() } else {
+        context.write(data, promise: promise)
+      }
+    case .end:
+      onGone = nil
+      if !exchanges.isEmpty { exchanges.removeFirst() }
+      guard case .afterAnswer(let lingers) = end else {
+        return context.write(data, promise: promise)
+      }
+      finish(context, data, promise, lingers: lingers)
+    }
+  }
+
+  /// Decides, at the head of an answer, whether it is the connection's last.
+  private func mustEnd(_ head: HTTPResponseHead) -> Bool {
+    let isUnread = isReading && exchanges.count <= 1 && unread > Self.tolerated
+    // Without a request it is the framework's answer to what was not understood.
+    guard isUnread || exchanges.first?.isLast ?? true else { return false }
+    isDeaf = true
+    end = .afterAnswer(lingers: isReading || exchanges.isEmpty)
+    return true
+  }
+
+  /// Writes the end of the last answer, then closes: at once if the request was read whole, or else
+  /// after a moment, as closing on unread bytes would take the answer from the client.
+  private func finish(
+    _ context: ChannelHandlerContext, _ data: NIOAny, _ promise: EventLoopPromise<Void>?,
+    lingers: Bool
+  ) {
+    let channel = context.channel
+    let written = promise ?? channel.eventLoop.makePromise()
+    deadlines.cancel()
+    if lingers {
+      end = .lingering(bytes: Self.lingeringBytes)
+      channel.eventLoop.scheduleTask(in: Self.lingering) { channel.close(promise: nil) }
+      written.futureResult.whenSuccess { channel.close(mode: .output, promise: nil) }
+    } else {
+      written.futureResult.whenComplete { _ in channel.close(promise: nil) }
+    }
+    context.writeAndFlush(data, promise: written)
+  }
+}
+
+/// What has to be known of a request until it is answered.
+private struct Exchange {
+  var isHead: Bool
+  /// The connection ends with the answer.
+  var isLast: Bool
+  /// Bytes of body to come; the most there can be if nobody knows.
+  var length: Int
+
+  /// Nil without exactly one `Host`, RFC 9112 §3.2.
+  init?(_ head: HTTPRequestHead) {
+    // The decoder lets only 1.x through.
+    let isOld = head.version.minor < 1
+    var hosts = 0
+    var last = isOld
+    var length = 0
+    for (name, value) in head.headers {
+      switch name.utf8.count {
+      case 4 where Self.same(name, "host"): hosts += 1
+      case 7 where Self.same(name, "upgrade"): last = true
+      case 10 where Self.same(name, "connection"): last = last || Self.hasClose(value)
+      case 14 where Self.same(name, "content-length"): length = Int(value) ?? .max
+      case 17 where Self.same(name, "transfer-encoding"): length = .max
+      default: break
+      }
+    }
+    guard hosts == 1 || (hosts == 0 && isOld) else { return nil }
+    isHead = head.method == .HEAD
+    isLast = last || head.method == .CONNECT
+    self.length = length
+  }
+
+  private static func same(_ name: String, _ lowercased: StaticString) -> Bool {
+    lowercased.withUTF8Buffer { expected in
+      name.utf8.elementsEqual(expected) { $0 | 0x20 == $1 | 0x20 }
+    }
+  }
+
+  private static func hasClose(_ value: String) -> Bool {
+    value.split(separator: ",").contains { token in
+      token.trimming { $0 == " " || $0 == "\t" }.lowercased() == "close"
+    }
+  }
+}
+
+extension Substring {
+  fileprivate func trimming(_ isBlank: (Character) -> Bool) -> Substring {
+    var rest = drop(while: isBlank)
+    while let last = rest.last, isBlank(last) { rest.removeLast() }
+    return rest
+  }
+}
