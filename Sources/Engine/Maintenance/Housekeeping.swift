@@ -17,6 +17,7 @@ extension Engine {
       await disableRetired()
       round += 1
       guard round % Self.purgeEvery == 0 else { continue }
+      core.withLock { $0.sweepKeys(now: world.now()) }
       await flushSeen()
       await removeSilentJoined()
       await purgeAll()
