@@ -47,20 +47,33 @@ package struct APIRequest {
 
   package func headers(_ name: HTTPField.Name) -> [String] { request.headers[values: name] }
 
-  /// The query's parameters; unknown ones are refused, so that a typing error is noticed.
-  package func query(_ allowed: Set<String>) throws(ControlError) -> [String: [String]] {
+  /// Refuses query parameters that are not among these, so that a typing error is noticed.
+  func checkQuery(_ allowed: Set<String>) throws(ControlError) {
+    guard request.uri.query != nil else { return }
+    for (name, _) in request.uri.queryParameters where !allowed.contains(String(name)) {
+      let known = allowed.isEmpty ? "none" : allowed.sorted().joined(separator: ", ")
+      throw ControlError(
+        .invalidQuery, "This query parameter is not known here. Known are: \(known).",
+        path: String(name))
+    }
+  }
+
+  /// The query's parameters; the route's known ones, as `checkQuery` saw to.
+  package func query() -> [String: [String]] {
     guard request.uri.query != nil else { return [:] }
     var query: [String: [String]] = [:]
     for (name, value) in request.uri.queryParameters {
-      guard allowed.contains(String(name)) else {
-        let known = allowed.isEmpty ? "none" : allowed.sorted().joined(separator: ", ")
-        throw ControlError(
-          .invalidQuery, "This query parameter is not known here. Known are: \(known).",
-          path: String(name))
-      }
       query[String(name), default: []].append(String(value))
     }
     return query
+  }
+
+  /// Says of itself that its body is soon read.
+  var isSmall: Bool {
+    guard let length = request.headers[.contentLength].flatMap({ Int($0) }) else {
+      return request.headers[.transferEncoding] == nil
+    }
+    return length <= 64 << 10
   }
 
   /// The body, up to `most` bytes.

@@ -26,12 +26,13 @@ struct APIResponder: HTTPResponder {
   }
 
   func respond(to request: Request, context: APIContext) async throws -> Response {
-    let response = try await routes.respond(to: request, context: context)
+    var response = try await routes.respond(to: request, context: context)
     // The router's own answer where no route matches has no body; ours always say what they hold.
-    guard response.status == .notFound, response.headers[.contentType] == nil else {
-      return response
+    if response.status == .notFound, response.headers[.contentType] == nil {
+      response = Self.unmatched(request, context)
     }
-    return Self.problem(Self.unmatched(request), context)
+    response.headers[.requestID] = context.requestID
+    return response
   }
 
   private static func serve(
@@ -46,13 +47,25 @@ struct APIResponder: HTTPResponder {
       id: context.requestID, client: context.client, share: share)
     do {
       try admit(request, to: route, services)
+      guard !route.isForJoiningOnly(context.parameters) else {
+        return notAllowed(["POST"], context)
+      }
+      try apiRequest.checkQuery(route.query)
       return try await route.handler(apiRequest, services).response()
     } catch {
-      if error.code == .internalError {
-        context.logger.error("\(error.message)", metadata: ["route": "\(route.path)"])
-      }
+      log(error, route, context)
       return problem(error, context)
     }
+  }
+
+  private static func log(_ error: ControlError, _ route: Route, _ context: APIContext) {
+    guard error.code.status >= 500 else { return }
+    context.logger.log(
+      level: error.code == .internalError ? .error : .warning, "\(error.message)",
+      metadata: [
+        "requestId": "\(context.requestID)", "route": "\(route.method) \(route.path)",
+        "code": "\(error.code.rawValue)",
+      ])
   }
 
   // MARK: Rights
@@ -83,29 +96,43 @@ struct APIResponder: HTTPResponder {
 
   private static func problem(_ error: ControlError, _ context: APIContext) -> Response {
     var response = APIResponse.problem(error, requestID: context.requestID).response()
-    switch error.code {
-    case .unauthorized: response.headers[.wwwAuthenticate] = "Bearer"
-    case .methodNotAllowed:
-      response.headers[.allow] = error.path
-    default: break
-    }
+    if error.code == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
+    return response
+  }
+
+  private static func notAllowed(_ methods: [String], _ context: APIContext) -> Response {
+    let list = methods.joined(separator: ", ")
+    var response = problem(ControlError(.methodNotAllowed, "Allowed here: \(list)."), context)
+    response.headers[.allow] = list
     return response
   }
 
   /// The path is unknown, or known for other methods only.
-  private static func unmatched(_ request: Request) -> ControlError {
+  private static func unmatched(_ request: Request, _ context: APIContext) -> Response {
     let path = request.uri.path.split(separator: "/", omittingEmptySubsequences: true)
-    let methods = RouteTable.all.filter { $0.matches(path) }.map(\.method)
-    guard !methods.isEmpty else {
-      return ControlError(.notFound, "There is nothing at this path; see /openapi.json.")
+    let all = RouteTable.all.filter { $0.matches(path) }
+    // A path that is spelled out hides those with parameters.
+    let exact = all.filter { $0.path == "/" + path.joined(separator: "/") }
+    guard !all.isEmpty else {
+      return problem(
+        ControlError(.notFound, "There is nothing at this path; see /openapi.json."), context)
     }
-    return ControlError(
-      .methodNotAllowed, "Allowed here: \(methods.joined(separator: ", ")).",
-      path: methods.joined(separator: ", "))
+    return notAllowed((exact.isEmpty ? all : exact).map(\.method), context)
   }
 }
 
+extension HTTPField.Name {
+  /// The name is a literal of the right form; a wrong one would be an unknown header, not a crash.
+  fileprivate static let requestID = HTTPField.Name("x-request-id") ?? .ifMatch
+}
+
 extension Route {
+  /// `/api/agents/join` in the place of an agent's id.
+  fileprivate func isForJoiningOnly(_ parameters: Parameters) -> Bool {
+    guard path == "/api/agents/{id}" else { return false }
+    return parameters.get("id").flatMap(PercentEncoding.decode) == AgentRoutes.reservedID
+  }
+
   fileprivate func matches(_ path: [Substring]) -> Bool {
     let own = self.path.split(separator: "/")
     return own.count == path.count && zip(own, path).allSatisfy { $0.hasPrefix("{") || $0 == $1 }

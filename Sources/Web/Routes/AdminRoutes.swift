@@ -8,7 +8,6 @@ enum AdminRoutes {
   static func listTokens(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    _ = try request.query([])
     return .json {
       $0.object {
         $0.key(literal: "tokens")
@@ -42,7 +41,6 @@ enum AdminRoutes {
   static func listSecrets(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    _ = try request.query([])
     let secrets = try await services.engine.secretNames()
     return .json {
       $0.object {

@@ -5,10 +5,12 @@ import Engine
 import HTTPTypes
 
 enum AgentRoutes {
+  /// No agent's id: its path is the one for joining.
+  static let reservedID = "join"
+
   static func list(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    _ = try request.query([])
     return .json {
       $0.object {
         $0.key(literal: "agents")
@@ -20,7 +22,6 @@ enum AgentRoutes {
   static func get(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    _ = try request.query([])
     let agent = try services.engine.agent(request.agentID())
     return .json { $0.agent(agent) }
   }
@@ -45,9 +46,13 @@ enum AgentRoutes {
   ) async throws(ControlError) -> AgentRecord {
     let document = try await request.json()
     let engine = services.engine
-    return try AgentEntryParser(limits: services.limits).registration(
+    let record = try AgentEntryParser(limits: services.limits).registration(
       document.root, now: request.now
-    ) { engine.newAgentID(named: $0) }
+    ) { engine.newAgentID(named: $0 == reservedID ? "\(reservedID) agent" : $0) }
+    guard record.id.text != reservedID else {
+      throw ControlError(.invalidField, "The id \(reservedID) is reserved.", path: "id")
+    }
+    return record
   }
 
   private static func created(_ id: AgentID, _ secret: AgentSecret) -> APIResponse {

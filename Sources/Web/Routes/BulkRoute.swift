@@ -8,10 +8,15 @@ enum BulkRoute {
   static func submit(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
+    guard request.header(.idempotencyKey) == nil else {
+      throw ControlError(
+        .invalidField, "Give each task its own idempotencyKey; this header is for single ones.",
+        path: "Idempotency-Key")
+    }
     let body = try await request.body(most: services.limits.bulkBody)
     let isArray = body.first { $0 > 0x20 } == UInt8(ascii: "[")
     let batch = isArray
-      ? try array(body, request, services) : try lines(body, request, services)
+      ? try await array(body, request, services) : try await lines(body, request, services)
     guard !batch.isEmpty else {
       throw ControlError(.invalidField, "Send at least one task.")
     }
@@ -26,7 +31,7 @@ enum BulkRoute {
 
   private static func array(
     _ body: [UInt8], _ request: APIRequest, _ services: ControlServices
-  ) throws(ControlError) -> [Engine.Submission] {
+  ) async throws(ControlError) -> [Engine.Submission] {
     let limits = services.limits
     let root: JSONNode
     do throws(JSONError) {
@@ -40,6 +45,7 @@ enum BulkRoute {
     var batch: [Engine.Submission] = []
     batch.reserveCapacity(root.count)
     for (index, element) in root.elements.enumerated() {
+      await yield(after: index)
       let task = try services.tasks.parse(element, path: "[\(index)]", now: request.now)
       batch.append(try services.submission(task))
     }
@@ -48,13 +54,14 @@ enum BulkRoute {
 
   private static func lines(
     _ body: [UInt8], _ request: APIRequest, _ services: ControlServices
-  ) throws(ControlError) -> [Engine.Submission] {
+  ) async throws(ControlError) -> [Engine.Submission] {
     let limits = services.limits
     var scanner = JSONScanner(
       limits: JSONLimits(maxDepth: limits.jsonDepth, maxValues: limits.jsonValues))
     var batch: [Engine.Submission] = []
     for line in JSONLines(body) {
       guard batch.count < limits.bulkTasks else { throw tooMany(limits) }
+      await yield(after: batch.count)
       let document: JSONDocument
       do throws(JSONError) {
         document = try scanner.scan(body, in: line.range)
@@ -69,6 +76,11 @@ enum BulkRoute {
       batch.append(try services.submission(task))
     }
     return batch
+  }
+
+  /// Lets others have the thread now and then: reading a large batch takes long.
+  private static func yield(after count: Int) async {
+    if count.isMultiple(of: 500), count > 0 { await Task.yield() }
   }
 
   private static func tooMany(_ limits: Limits) -> ControlError {

@@ -7,8 +7,7 @@ enum PullRoutes {
   static func lease(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    let body = try await request.body()
-    let signedIn = try request.signedIn(body, services)
+    let (body, signedIn) = try await request.signedBody(services)
     try signedIn.check(request.agentID())
     let query = try LeaseQuery(body, limits: services.limits)
     try services.engine.admitLease()
@@ -36,8 +35,7 @@ enum PullRoutes {
   static func heartbeat(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    let body = try await request.body()
-    let signedIn = try request.signedIn(body, services)
+    let (body, signedIn) = try await request.signedBody(services)
     try signedIn.check(request.agentID())
     let beat = try Heartbeat(body, limits: services.limits)
     var running: [(task: TaskID, leaseToken: String?)] = []

@@ -21,12 +21,12 @@ enum QueryInt {
 
 /// `GET /api/tasks`: its filters.
 enum TaskListQuery {
-  private static let known: Set<String> = [
+  static let known: Set<String> = [
     "limit", "cursor", "state", "type", "agent", "label", "since", "until", "needsAttention",
   ]
 
   static func parse(_ request: APIRequest) throws(ControlError) -> TaskQuery {
-    let query = try request.query(known)
+    let query = request.query()
     var result = TaskQuery()
     result.limit = try QueryInt.parse(
       query, "limit", in: 1...request.limits.pageSize, default: 50)

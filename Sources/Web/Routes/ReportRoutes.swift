@@ -4,13 +4,13 @@ import Domain
 import Engine
 import HTTPTypes
 import HummingbirdCore
+import Logging
 
 enum ReportRoutes {
   static func callback(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    let body = try await request.body()
-    let signedIn = try request.signedIn(body, services)
+    let (body, signedIn) = try await request.signedBody(services)
     let parsed = try ReportParser(limits: services.limits).parse(body, receivedAt: request.now)
     try signedIn.checkName(parsed.agentID)
     guard let task = parsed.taskID else {
@@ -20,15 +20,15 @@ enum ReportRoutes {
       Callback(
         agent: signedIn.agent, signedID: signedIn.signedID, task: task,
         attempt: parsed.attempt, leaseToken: parsed.leaseToken, report: parsed.report))
-    return respond(answer)
+    return respond(answer, request.id)
   }
 
-  private static func respond(_ answer: CallbackAnswer) -> APIResponse {
+  private static func respond(_ answer: CallbackAnswer, _ id: String) -> APIResponse {
     guard answer.isAcknowledged else {
       let error = ControlError(
         .staleAttempt,
         "This attempt is not current: the task is \(answer.state.name), attempt \(answer.attempt).")
-      return .problem(error, requestID: RequestID.next()) { $0.callback(answer) }
+      return .problem(error, requestID: id) { $0.callback(answer) }
     }
     return .json { writer in writer.object { $0.callback(answer) } }
   }
@@ -36,8 +36,7 @@ enum ReportRoutes {
   static func progress(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    let body = try await request.body()
-    let signedIn = try request.signedIn(body, services)
+    let (body, signedIn) = try await request.signedBody(services)
     let report = try ProgressParser(limits: services.limits).parse(body, receivedAt: request.now)
     try signedIn.checkName(report.agentID)
     let id = try request.taskID()
@@ -68,13 +67,32 @@ extension JSONWriter {
 }
 
 extension APIRequest {
-  /// Verifies the signature; every failure is the same 401.
-  func signedIn(
-    _ body: [UInt8], _ services: ControlServices
-  ) throws(ControlError) -> Engine.SignedIn {
-    try services.engine.verify(body: body, allowCompat: services.allowsCompatSignatures) { header in
-      HTTPField.Name(header.rawValue).map { request.headers[values: $0] } ?? []
+  /// The body, once its signature is verified; every failure is the same 401.
+  func signedBody(
+    _ services: ControlServices
+  ) async throws(ControlError) -> (body: [UInt8], signedIn: Engine.SignedIn) {
+    if !isSmall { try checkSignatureForm(services) }
+    let body = try await body()
+    let signedIn = try services.engine.verify(
+      body: body, allowCompat: services.allowsCompatSignatures, values: signatureValues)
+    return (body, signedIn)
+  }
+
+  /// Refuses what cannot verify whatever the body is, before a large one is read.
+  private func checkSignatureForm(_ services: ControlServices) throws(ControlError) {
+    do throws(SignatureRefusal) {
+      _ = try SignatureHeaders(
+        now: now.milliseconds, allowCompat: services.allowsCompatSignatures,
+        values: signatureValues)
+    } catch {
+      services.logger.notice(
+        "an agent's request was refused", metadata: ["reason": "\(error)", "requestId": "\(id)"])
+      throw Engine.badSignature
     }
+  }
+
+  private func signatureValues(_ header: SignatureHeader) -> [String] {
+    HTTPField.Name(header.rawValue).map { request.headers[values: $0] } ?? []
   }
 }
 

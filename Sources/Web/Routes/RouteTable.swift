@@ -18,12 +18,18 @@ package struct Route: Sendable {
   package let method: String
   package let path: String
   package let access: Access
+  /// The query parameters that it knows; others are refused.
+  let query: Set<String>
   let handler: Handler
 
-  init(_ method: String, _ path: String, _ access: Access, _ handler: @escaping Handler) {
+  init(
+    _ method: String, _ path: String, _ access: Access, query: Set<String> = [],
+    _ handler: @escaping Handler
+  ) {
     self.method = method
     self.path = path
     self.access = access
+    self.query = query
     self.handler = handler
   }
 }
@@ -31,11 +37,13 @@ package struct Route: Sendable {
 package enum RouteTable {
   package static let all: [Route] = [
     Route("POST", "/api/tasks", .token(.operator), TaskRoutes.submit),
-    Route("GET", "/api/tasks", .token(.viewer), TaskRoutes.list),
+    Route("GET", "/api/tasks", .token(.viewer), query: TaskListQuery.known, TaskRoutes.list),
     Route("POST", "/api/tasks/bulk", .token(.operator), BulkRoute.submit),
     Route("GET", "/api/tasks/{id}", .token(.viewer), TaskRoutes.get),
-    Route("GET", "/api/tasks/{id}/logs", .token(.viewer), TaskRoutes.logs),
-    Route("GET", "/api/tasks/{id}/wait", .token(.viewer), TaskRoutes.wait),
+    Route(
+      "GET", "/api/tasks/{id}/logs", .token(.viewer), query: ["limit", "cursor"], TaskRoutes.logs),
+    Route(
+      "GET", "/api/tasks/{id}/wait", .token(.viewer), query: ["timeoutSeconds"], TaskRoutes.wait),
     Route("POST", "/api/tasks/{id}/cancel", .token(.operator), TaskRoutes.cancel),
     Route("POST", "/api/tasks/{id}/retry", .token(.operator), TaskRoutes.retry),
     Route("POST", "/api/tasks/{id}/acknowledge", .token(.operator), TaskRoutes.acknowledge),

@@ -8,7 +8,6 @@ enum StatusRoutes {
   static func stats(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    _ = try request.query([])
     let stats = try await services.engine.stats()
     let uptime = request.now.milliseconds(since: services.startedAt) / 1_000
     return .json {

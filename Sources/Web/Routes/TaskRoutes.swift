@@ -18,16 +18,31 @@ enum TaskRoutes {
       throw ControlError(.internalError, "The task was not stored.")
     }
     guard !first.isNew else { return answer(.created, first.id, .queued) }
-    return answer(.ok, first.id, try await services.engine.task(first.id).state)
+    return try await answerRepeat(first.id, services)
+  }
+
+  /// The first task of an idempotency key. It may be purged while its key is remembered: then it is
+  /// known to have ended, and not how. The contract asks for a state; `completed` says no more than
+  /// "there is nothing to wait for" here, which `purged` makes plain.
+  private static func answerRepeat(
+    _ id: TaskID, _ services: ControlServices
+  ) async throws(ControlError) -> APIResponse {
+    do {
+      return answer(.ok, id, try await services.engine.task(id).state)
+    } catch {
+      guard error.code == .notFound else { throw error }
+      return answer(.ok, id, .completed, isPurged: true)
+    }
   }
 
   static func answer(
-    _ status: HTTPResponse.Status, _ id: TaskID, _ state: TaskState
+    _ status: HTTPResponse.Status, _ id: TaskID, _ state: TaskState, isPurged: Bool = false
   ) -> APIResponse {
     .json(status) {
       $0.object {
         $0.field("taskId", id.description)
         $0.field("state", state.name)
+        if isPurged { $0.field("purged", true) }
       }
     }
   }
@@ -66,7 +81,6 @@ enum TaskRoutes {
   static func get(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    _ = try request.query([])
     let task = try await services.engine.task(request.taskID())
     return .json { $0.task(task, waitingFor: services.engine.reason(task)) }
   }
@@ -74,7 +88,7 @@ enum TaskRoutes {
   static func wait(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    let query = try request.query(["timeoutSeconds"])
+    let query = request.query()
     let seconds = try QueryInt.parse(
       query, "timeoutSeconds", in: Limits.waitSecondsRange, default: 30)
     let id = try request.taskID()
@@ -87,7 +101,7 @@ enum TaskRoutes {
   static func logs(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    let query = try request.query(["limit", "cursor"])
+    let query = request.query()
     let limit = try QueryInt.parse(
       query, "limit", in: 1...services.limits.pageSize, default: 100)
     let after = try query["cursor"]?.first.map { text throws(ControlError) in

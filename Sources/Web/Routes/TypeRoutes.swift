@@ -7,7 +7,6 @@ enum TypeRoutes {
   static func list(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    _ = try request.query([])
     let types = try await services.engine.types()
     return .json {
       $0.object {
