@@ -6,6 +6,7 @@ import Engine
 /// One life of the server, from its start to its crash. Everything in it is lost then.
 final class SimulatedPlane {
   let number: Int
+  let startedAt: Timestamp
   private var core = Scheduler()
   private var pending: [SimulatedWrite] = []
   private var inFlight: [SimulatedWrite] = []
@@ -14,6 +15,7 @@ final class SimulatedPlane {
   init(number: Int, simulator: Simulator) {
     self.number = number
     let now = simulator.clock
+    startedAt = now
     for (id, demand) in simulator.disk.demands { core.add(id, demand, now: now) }
     core.apply(simulator.settings, now: now)
     for agent in simulator.agents { core.upsert(agent, now: now) }

@@ -29,6 +29,20 @@ extension Simulator {
     }
   }
 
+  /// No task outlives its own deadline while the server runs.
+  func checkDeadlines() throws(Violation) {
+    guard let plane, plane.startedAt.milliseconds(since: clock) < -Self.grace else { return }
+    for task in disk.unfinished {
+      guard let deadline = task.deadline ?? task.running?.deadline,
+        clock.milliseconds(since: deadline) > Self.grace
+      else { continue }
+      throw Violation(promise: "liveness", detail: "\(task.id) outlived its deadline")
+    }
+  }
+
+  /// Milliseconds that a tick and its commits may take.
+  private static let grace: Int64 = 500
+
   /// After the healing: every task has ended, every slot is free, every count is right.
   func checkRest() throws(Violation) {
     guard let plane, plane.isAtRest, plane.slotsInUse(of: agents) == 0 else {

@@ -147,6 +147,7 @@ package final class Simulator {
     guard let plane, plane.number == number else { return }
     try plane.commit(self)
     try checkLimits()
+    try checkDeadlines()
   }
 
   // MARK: Clients

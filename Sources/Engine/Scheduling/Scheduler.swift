@@ -117,9 +117,17 @@ package struct Scheduler: Sendable {
 
   package mutating func apply(_ settings: TypeSettings, now: Timestamp) {
     let type = typeNumber(settings.type, now: now)
+    let knewKeys = types[type].limitsKeys
     types[type].apply(settings, now: now)
+    if !knewKeys, types[type].limitsKeys { types[type].recount(runningKeys(of: type)) }
     freedTypes.insert(type)
     unparkAll(of: type)
+  }
+
+  private func runningKeys(of type: Int) -> [String] {
+    let keys = running.values.map { (demand: $0.demand, key: $0.task.key) }
+      + claiming.values.map { (demand: $0.demand, key: $0.key) }
+    return keys.compactMap { demands[$0.demand]?.type == type ? $0.key : nil }
   }
 
   package func settings(of type: String) -> TypeSettings? {

@@ -71,7 +71,7 @@ struct TypeSlots {
     return bucket.nextToken(after: now)
   }
 
-  private var limitsKeys: Bool {
+  var limitsKeys: Bool {
     settings.perKey.concurrency != nil || settings.perKey.ratePerSecond != nil
   }
 
@@ -97,6 +97,12 @@ struct TypeSlots {
     guard let slots = keys[key], let bucket = slots.bucket else { return nil }
     if let most = settings.perKey.concurrency, slots.running >= most { return nil }
     return bucket.nextToken(after: now)
+  }
+
+  /// Counts the keys of what runs anew: while keys have no limit they are not counted.
+  mutating func recount(_ runningKeys: [String]) {
+    for key in keys.keys { keys[key]?.running = 0 }
+    for key in runningKeys { keys[key, default: KeySlots()].running += 1 }
   }
 
   mutating func started(key: String?, now: Timestamp) {
