@@ -91,8 +91,8 @@ extension Engine {
     }
   }
 
-  /// An attempt that was ended while its dispatch was under way: the agent may have been told before
-  /// it knew of the attempt.
+  /// An attempt that was ended while its dispatch was under way: the agent may have been told
+  /// before it knew of the attempt.
   private func repeatEnd(of task: RunningTask) async {
     guard core.withLock({ $0.runningTask(task.id)?.attempt != task.attempt }) else { return }
     do {
@@ -152,7 +152,8 @@ extension Engine {
   /// Long enough for the dispatcher to look, for agents that do not want to wait.
   private static let shortestPoll: Int64 = 20
 
-  /// Refuses lease requests that would be answered empty at once, so that agents wait before the next.
+  /// Refuses lease requests that would be answered empty at once, so that agents wait before the
+  /// next one.
   package func admitLease() throws(ControlError) {
     guard isOpen else {
       throw ControlError(.storeUnavailable, "The server is stopping.", retryAfter: 1)

@@ -9,12 +9,16 @@ extension Engine {
   func putBackUnanswered() async { await putBack(held(by: .sync)) }
 
   /// Attempts that the last server may have claimed and never delivered.
-  func heldByAsyncAgents() -> [RunningTask] { held(by: .async) }
+  func heldByAsyncAgents() -> [RunningTask] {
+    held(by: .async).filter { task in
+      core.withLock { $0.agent(task.agent) }?.state != .disabled
+    }
+  }
 
   private func held(by answers: AnswerMode) -> [RunningTask] {
     core.withLock { core in
       core.agentRecords
-        .filter { $0.isPush && $0.answers == answers && $0.state != .disabled }
+        .filter { $0.isPush && $0.answers == answers }
         .flatMap { core.tasks(heldBy: $0.id) }
     }
   }
@@ -50,7 +54,7 @@ extension Engine {
 }
 
 extension DispatchAnswer {
-  /// Whether it tells what to do even when the request was given up: a result, or nothing delivered.
+  /// Whether it counts even when the request was given up: a result, or nothing was delivered.
   var isDefinite: Bool {
     switch self {
     case .report, .undelivered: true
