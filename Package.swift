@@ -155,6 +155,12 @@ let package = Package(
       name: "OrreryClientTests",
       dependencies: ["OrreryClient", logging, nioCore, nioPosix, nioHTTP1], swiftSettings: strict),
     .testTarget(
+      name: "WebTests",
+      dependencies: [
+        "Domain", "Engine", "Simulation", "Web", logging, nioCore, nioPosix,
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "StoreContractTests",
       dependencies: [
         "Domain", "Engine", "StoreSQLite", "Simulation", logging,
