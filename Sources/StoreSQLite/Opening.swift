@@ -10,6 +10,7 @@ enum Opening {
   struct Opened {
     var pool: DatabasePool
     var writer: Writer
+    var checkpointer: Checkpointer
     /// The last server did not close the database, and checking it takes long.
     var checkInBackground: Bool
   }
@@ -17,9 +18,11 @@ enum Opening {
   /// Below this size the whole file is checked before it is used.
   private static let quickCheckBytes: Int64 = 32 << 20
 
-  static func open(_ folder: DataFolder, _ limits: Limits, _ demands: CommittedDemands)
-    throws(StoreOpenError) -> Opened
-  {
+  /// - Parameter fail: called if the database turns out not to be writable later.
+  static func open(
+    _ folder: DataFolder, _ limits: Limits, _ demands: CommittedDemands,
+    fail: @escaping @Sendable (String) -> Void
+  ) throws(StoreOpenError) -> Opened {
     let file = folder.database
     let size = DataFolder.size(of: file) ?? 0
     let wasUnclean = (DataFolder.size(of: file + "-wal") ?? 0) > 0
@@ -27,6 +30,7 @@ enum Opening {
     if size == 0 { try DataFolder.makePrivate(file) }
     do {
       let pool = try DatabasePool(path: file, configuration: configuration)
+      let checkpointer = Checkpointer(file: file, fail: fail)
       let writer = try pool.writeWithoutTransaction { db in
         try settle(db)
         if size <= quickCheckBytes { try quickCheck(db) }
@@ -35,10 +39,10 @@ enum Opening {
         guard let connection = db.sqliteConnection else {
           throw StoreOpenError(.failed, "\(file) cannot be opened.")
         }
-        return try Writer(connection, limits: limits, demands: demands)
+        return try Writer(connection, checkpointer, limits: limits, demands: demands)
       }
       return Opened(
-        pool: pool, writer: writer,
+        pool: pool, writer: writer, checkpointer: checkpointer,
         checkInBackground: wasUnclean && size > quickCheckBytes)
     } catch let error as StoreOpenError {
       throw error
@@ -65,7 +69,6 @@ enum Opening {
       sql: """
         PRAGMA synchronous = FULL;
         PRAGMA cache_size = -16384;
-        PRAGMA wal_autocheckpoint = 4000;
         PRAGMA journal_size_limit = 67108864;
         PRAGMA temp_store = MEMORY;
         """)

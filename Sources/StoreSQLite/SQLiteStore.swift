@@ -47,7 +47,7 @@ package final class SQLiteStore: Store {
       commits.fail(sentence)
     }
     pool = opened.pool
-    opened.checkpointer.start()
+    try opened.checkpointer.start()
     startThread(opened.writer)
     if opened.checkInBackground { checkInBackground() }
   }

@@ -37,36 +37,37 @@ extension SQLiteStore {
   }
 
   package func claim(_ claims: [ClaimRequest]) async throws(StoreError) -> [ClaimedTask?] {
-    try await each(claims) { writer, claim throws(StoreError) in try writer.claim(claim) }
+    if claims.isEmpty { return [] }
+    return try await commits.write(rows: claims.count) { writer throws(StoreError) in
+      try claims.map { claim throws(StoreError) in try writer.claim(claim) }
+    }
   }
 
   package func settle(_ settlements: [SettleRequest]) async throws(StoreError) -> [SettleResult] {
-    try await each(settlements) { writer, request throws(StoreError) in try writer.settle(request) }
+    if settlements.isEmpty { return [] }
+    return try await commits.write(rows: settlements.count) { writer throws(StoreError) in
+      try settlements.map { request throws(StoreError) in try writer.settle(request) }
+    }
   }
 
   package func renew(_ renewals: [RenewRequest]) async throws(StoreError) -> [Bool] {
-    try await each(renewals) { writer, renewal throws(StoreError) in try writer.renew(renewal) }
+    if renewals.isEmpty { return [] }
+    return try await commits.write(rows: renewals.count) { writer throws(StoreError) in
+      try renewals.map { renewal throws(StoreError) in try writer.renew(renewal) }
+    }
   }
 
   package func release(_ releases: [ReleaseRequest]) async throws(StoreError) -> [Bool] {
-    try await each(releases) { writer, release throws(StoreError) in try writer.release(release) }
+    if releases.isEmpty { return [] }
+    return try await commits.write(rows: releases.count) { writer throws(StoreError) in
+      try releases.map { release throws(StoreError) in try writer.release(release) }
+    }
   }
 
   package func end(_ ends: [EndRequest]) async throws(StoreError) -> [EndResult] {
-    try await each(ends) { writer, end throws(StoreError) in try writer.end(end) }
-  }
-
-  /// One answer for each request, all in one transaction.
-  private func each<Request: Sendable, Answer: Sendable>(
-    _ requests: [Request],
-    _ body: @escaping @Sendable (Writer, Request) throws(StoreError) -> Answer
-  ) async throws(StoreError) -> [Answer] {
-    if requests.isEmpty { return [] }
-    return try await commits.write(rows: requests.count) { writer throws(StoreError) in
-      var answers: [Answer] = []
-      answers.reserveCapacity(requests.count)
-      for request in requests { answers.append(try body(writer, request)) }
-      return answers
+    if ends.isEmpty { return [] }
+    return try await commits.write(rows: ends.count) { writer throws(StoreError) in
+      try ends.map { end throws(StoreError) in try writer.end(end) }
     }
   }
 

@@ -17,23 +17,35 @@ final class Writer: CommitTarget, @unchecked Sendable {
   /// Ranges that are done with once this transaction is committed.
   private var unstaged: [ClosedRange<Int64>] = []
 
+  /// Pages in the log, as of the last commit.
+  private var logPages = 0
+  /// Pages in the log at which something is done about it.
+  private var checkpointAt = Checkpointer.pages
+  private let checkpointer: Checkpointer
   private let beginStatement: Statement
   private let commitStatement: Statement
   /// Statements of rare writes, by their text.
   private var cache: [String: Statement] = [:]
 
-  init(_ connection: OpaquePointer, limits: Limits, demands: CommittedDemands) throws(StoreError) {
+  init(
+    _ connection: OpaquePointer, _ checkpointer: Checkpointer, limits: Limits,
+    demands: CommittedDemands
+  ) throws(StoreError) {
     self.connection = connection
+    self.checkpointer = checkpointer
     self.limits = limits
     self.demands = try DemandTable(connection, publishing: demands)
     counters = try Counters(connection)
     statements = try Statements(connection)
     beginStatement = try Statement(connection, "BEGIN IMMEDIATE")
     commitStatement = try Statement(connection, "COMMIT")
+    watchLog()
   }
 
   /// Before the connection closes.
   func finalize() {
+    checkpointer.stop()
+    sqlite3_wal_hook(connection, nil, nil)
     demands.finalize()
     counters.finalize()
     statements.finalize()
@@ -82,6 +94,33 @@ final class Writer: CommitTarget, @unchecked Sendable {
     demands.forget()
     unstaged = []
   }
+
+  // MARK: The log
+
+  /// Learns the log's length with every commit; SQLite makes no checkpoints of its own then.
+  private func watchLog() {
+    sqlite3_wal_hook(
+      connection,
+      { context, _, _, pages in
+        guard let context else { return SQLITE_OK }
+        Unmanaged<Writer>.fromOpaque(context).takeUnretainedValue().logPages = Int(pages)
+        return SQLITE_OK
+      }, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// Has the log folded into the database when it has grown.
+  func rest() throws(StoreError) {
+    if logPages < checkpointAt {
+      if logPages < Checkpointer.pages { checkpointAt = Checkpointer.pages }
+      return
+    }
+    guard checkpointer.advance(waiting: logPages >= Checkpointer.mostPages) else { return }
+    if let sentence = Checkpointer.checkpoint(connection) { throw .unavailable(sentence) }
+    // The next transaction starts the log afresh, unless somebody still reads from it.
+    checkpointAt = logPages + Checkpointer.pages
+  }
+
+  // MARK: Staged bulks
 
   func addStaged(_ range: ClosedRange<Int64>) { staged.append(range) }
 

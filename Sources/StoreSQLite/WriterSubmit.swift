@@ -13,15 +13,15 @@ extension Writer {
     }
     var stored: [SubmitResult.Stored] = []
     stored.reserveCapacity(tasks.count)
-    for (index, insert) in tasks.enumerated() {
-      let demand = try demands.id(of: insert.task.demand)
-      if let id = known[index] {
+    for index in tasks.indices {
+      let demand = try demands.id(of: tasks[index].task.demand)
+      if !known.isEmpty, let id = known[index] {
         stored.append(.init(id: TaskID(rawValue: id), isNew: false, demand: demand))
         continue
       }
-      try write(insert, demand)
+      try write(tasks[index], demand)
       counters.add(1, to: .queued, of: demand)
-      stored.append(.init(id: insert.id, isNew: true, demand: demand))
+      stored.append(.init(id: tasks[index].id, isNew: true, demand: demand))
     }
     return .stored(stored)
   }
@@ -36,16 +36,16 @@ extension Writer {
   private func checkKeys(of tasks: [TaskInsert]) throws(StoreError) -> KeyCheck {
     var known: [Int: Int64] = [:]
     var ofBatch: [String: (id: Int64, hash: [UInt8])] = [:]
-    for (index, insert) in tasks.enumerated() {
-      guard let key = insert.task.idempotencyKey else { continue }
-      let hash = insert.bodyHash ?? []
+    for index in tasks.indices {
+      guard let key = tasks[index].task.idempotencyKey else { continue }
+      let hash = tasks[index].bodyHash ?? []
       var first = ofBatch[key]
       if first == nil { first = try storedKey(key) }
       if let first {
         guard first.hash == hash else { return .conflict(index) }
         known[index] = first.id
       } else {
-        ofBatch[key] = (insert.id.rawValue, hash)
+        ofBatch[key] = (tasks[index].id.rawValue, hash)
       }
     }
     return .known(known)
@@ -150,7 +150,7 @@ extension Writer {
 /// once it is queued.
 final class StagedBulk: @unchecked Sendable {
   /// Rows per transaction: few milliseconds, so that others wait no longer.
-  static let chunk = 1_000
+  static let chunk = 750
 
   let tasks: [TaskInsert]
   let range: ClosedRange<Int64>

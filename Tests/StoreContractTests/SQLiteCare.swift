@@ -8,7 +8,7 @@ import Testing
 
 @testable import StoreSQLite
 
-@Suite struct SQLiteCare {
+@Suite(.timeLimit(.minutes(2))) struct SQLiteCare {
   private func withStore(_ body: (SQLiteStore, StoreCase) async throws -> Void) async throws {
     try await TemporaryFolder.with { folder in
       let store = try SQLiteStore.open(folder: folder)
@@ -132,6 +132,21 @@ import Testing
       let batch = test.batch(1_000) { $0.payload = Array(repeating: 49, count: 900) }
       _ = try await store.submit(batch)
       #expect(try await store.size() - before > 900_000)
+    }
+  }
+
+  @Test func `the log is folded into the database while writing`() async throws {
+    try await withStore { store, test in
+      let log = store.folder.database + "-wal"
+      for _ in 0..<60 {
+        let batch = test.batch(100) { $0.payload = Array(repeating: 49, count: 9_000) }
+        _ = try await store.submit(batch)
+      }
+      let most = Int64(Checkpointer.mostPages + 2_000) * 4_200
+      #expect(DataFolder.size(of: log) ?? 0 < most)
+      while DataFolder.size(of: store.folder.database) ?? 0 < 8 << 20 {
+        _ = try await test.submitted()
+      }
     }
   }
 

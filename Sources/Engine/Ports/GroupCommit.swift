@@ -13,6 +13,13 @@ package protocol CommitTarget: AnyObject, SendableMetatype {
   func commit() throws(StoreError)
   /// Forgets everything since `begin`, in memory too.
   func rollback()
+  /// Called after a transaction, when its callers have been answered: a moment for upkeep. What it
+  /// throws is taken like a failed commit.
+  func rest() throws(StoreError)
+}
+
+extension CommitTarget {
+  package func rest() throws(StoreError) {}
 }
 
 /// Concurrent callers hand in writes; one thread takes whatever waits, runs it in one transaction,
@@ -25,8 +32,10 @@ package protocol CommitTarget: AnyObject, SendableMetatype {
 package final class GroupCommit<Target: CommitTarget>: Sendable {
   private struct State {
     var pending: [Write<Target>] = []
-    /// Long writes in order of arrival; the first one makes one step per transaction.
+    /// Long writes in order of arrival; the first one makes one step at a time.
     var stepwise: [Write<Target>] = []
+    /// After a step, what waits for it goes first: others wait for one step at most.
+    var hasJustStepped = false
     var isIdle = false
     var isClosed = false
     var failure: String?
@@ -60,7 +69,7 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
   }
 
   /// Runs `step` in one transaction after another until it returns a value. Other writes commit
-  /// in between, so a step should be short. If a step throws, what earlier steps wrote remains:
+  /// in between, and wait for one step at most; so a step should be short. If a step throws, what earlier steps wrote remains:
   /// the caller cleans up.
   package func writeStepwise<Value: Sendable>(
     rows: Int, _ step: @escaping @Sendable (Target) throws(StoreError) -> Value?
@@ -122,6 +131,7 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
     while let step = take(into: &batch) {
       commit(batch, step.write, target)
       batch.removeAll(keepingCapacity: true)
+      rest(target)
     }
     failures.continuation.finish()
   }
@@ -137,7 +147,10 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
           return (nil, state.isClosed)
         }
         moveAffordable(from: &state.pending, to: &batch)
-        return (Step(write: state.stepwise.first), false)
+        let mayStep = batch.isEmpty || !state.hasJustStepped
+        let step = mayStep ? state.stepwise.first : nil
+        state.hasJustStepped = step != nil
+        return (Step(write: step), false)
       }
       if let step { return step }
       if isOver { return nil }
@@ -174,6 +187,14 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
       if case .unavailable(let sentence) = error { fail(sentence) }
       step?.complete(error)
       for write in batch { write.complete(error) }
+    }
+  }
+
+  private func rest(_ target: Target) {
+    do throws(StoreError) {
+      try target.rest()
+    } catch {
+      if case .unavailable(let sentence) = error { fail(sentence) }
     }
   }
 
