@@ -175,10 +175,12 @@ import Testing
       dispatch.task.running.attempt > 1
         ? .accepted
         : .undelivered(
-          message: "test", countsForBreaker: false, retryAfter: 0, unhealthy: false)
+          message: "test", countsForBreaker: false, retryAfter: nil, unhealthy: false)
     }
     try await second.whileRunning {
       let id = try #require(id)
+      try await second.untilState(id, .queued)
+      await second.pass(Limits.pushBackMost)
       _ = try await second.dispatch(of: id, attempt: 2)
       #expect(try await second.record(id).failures == 0)
     }

@@ -93,6 +93,7 @@ extension Engine {
     record.createdAt = known.createdAt
     let secret = try newSecret()
     try await save(record, secret: secret)
+    noteSeen(record.id)
     return (record, secret)
   }
 

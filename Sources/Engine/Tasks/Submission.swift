@@ -43,15 +43,16 @@ extension Engine {
   }
 
   private func checkRoom(for batch: [Submission]) throws(ControlError) {
-    let (queued, demands) = core.withLock { ($0.queued, $0.demandCount) }
+    let queued = core.withLock { $0.queued }
     guard queued + batch.count <= limits.queuedTasks else {
       throw ControlError(
         .limitReached, "\(queued) tasks are queued; the limit is \(limits.queuedTasks).",
         retryAfter: 5)
     }
-    guard demands + batch.count > limits.demands else { return }
-    let wanted = Set(batch.map(\.task.demand))
-    let new = knownDemands.withLock { wanted.subtracting($0).count }
+    let (demands, new) = knownDemands.withLock { known in
+      guard known.count + batch.count > limits.demands else { return (known.count, 0) }
+      return (known.count, Set(batch.map(\.task.demand)).subtracting(known).count)
+    }
     guard new == 0 || demands + new <= limits.demands else {
       throw ControlError(
         .limitReached,
@@ -74,8 +75,4 @@ extension Engine {
     }
     kick()
   }
-}
-
-extension Scheduler {
-  var demandCount: Int { demands.count }
 }
