@@ -157,7 +157,7 @@ let package = Package(
     .testTarget(
       name: "WebTests",
       dependencies: [
-        "Domain", "Engine", "Simulation", "Web", logging, nioCore, nioPosix,
+        "Domain", "Engine", "Simulation", "Web", logging, lifecycle, nioCore, nioPosix,
       ],
       swiftSettings: strict),
     .testTarget(

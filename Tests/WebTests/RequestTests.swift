@@ -24,7 +24,7 @@ import Testing
     try await Served.run { served in
       for method in ["GET", "PATCH", "DELETE"] {
         let answer = try await served.ask("\(method) /api/agents/join")
-        #expect(answer.hasPrefix("HTTP/1.1 405") && answer.contains("allow: POST\r\n"), "\(answer)")
+        #expect(answer.hasPrefix("HTTP/1.1 405") && answer.contains("Allow: POST\r\n"), "\(answer)")
         #expect(!answer.contains(#""path""#))
       }
     }

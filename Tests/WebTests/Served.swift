@@ -2,8 +2,8 @@
 // A server on a free port of the loopback, with a store in memory and a pull agent.
 import Domain
 import Engine
-import Foundation
 import Logging
+import ServiceLifecycle
 import Simulation
 import Synchronization
 import Testing
@@ -42,19 +42,20 @@ struct Served: Sendable {
       services: services(engine, tokens, limits, logger), host: "127.0.0.1", port: 0
     ) { found.yield($0) }
     server.deadlines = deadlines
-    let serving = server
+    let running = ServiceGroup(
+      configuration: ServiceGroupConfiguration(services: [engine, server], logger: logger))
     try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await engine.run() }
-      group.addTask { try await serving.run() }
-      group.addTask {
-        let port = await ports.first { _ in true }
+      group.addTask { try await running.run() }
+      do {
+        let port = try #require(await ports.first { _ in true })
         try await body(
-          Served(
-            port: try #require(port), token: token, engine: engine, agent: agent, secret: secret,
-            log: log))
-        throw CancellationError()
+          Served(port: port, token: token, engine: engine, agent: agent, secret: secret, log: log))
+      } catch {
+        await running.triggerGracefulShutdown()
+        throw error
       }
-      do { try await group.waitForAll() } catch is CancellationError { group.cancelAll() }
+      await running.triggerGracefulShutdown()
+      try await group.waitForAll()
     }
   }
 

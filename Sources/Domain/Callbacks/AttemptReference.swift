@@ -13,8 +13,8 @@ struct AttemptReference {
     leaseToken = try fields.optionalString("leaseToken")
   }
 
-  /// The body's `taskId`; a text that cannot be an id is refused as one, and somebody else's ULID is
-  /// a task that is not there.
+  /// The body's `taskId`; a text that cannot be an id is refused as one, and somebody else's ULID gets
+  /// the answer of a task that another agent has.
   static func taskID(
     of fields: JSONFields, isRequired: Bool
   ) throws(ControlError) -> TaskID? {
@@ -24,7 +24,7 @@ struct AttemptReference {
     guard let text else { return nil }
     guard let id = TaskID(text) else {
       guard !TaskID.isWellFormed(text) else {
-        throw ControlError(.notFound, "There is no task with this id.")
+        throw ControlError(.notFound, "There is no such task for this agent.")
       }
       throw ControlError(.invalidID, "This is not the id of a task.", path: fields.path("taskId"))
     }
