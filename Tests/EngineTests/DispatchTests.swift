@@ -334,6 +334,7 @@ import Testing
       test.connector.answers { _ in
         do { try await test.world.world.sleep(60_000) } catch {
           // The server stops in the middle of the request.
+          return .failed(code: "NO_ANSWER", message: "test", countsForBreaker: true)
         }
         return .report(Report(status: .success))
       }
