@@ -154,6 +154,9 @@ package final class Engine: Service {
     }
   }
 
+  /// What requests wait by: it goes on evenly when the wall clock is set.
+  var steadyNow: Timestamp { Timestamp(milliseconds: world.uptime()) }
+
   /// Something may be ready or free.
   func kick() { kicks.continuation.yield() }
 

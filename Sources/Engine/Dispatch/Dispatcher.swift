@@ -168,7 +168,7 @@ extension Engine {
   package func lease(_ agent: AgentID, max: Int, wait: Int64) async -> [Dispatch] {
     core.withLock { $0.setDraining(agent, false) }
     let number = polls.newNumber()
-    let until = world.now().adding(milliseconds: Swift.max(wait, Self.shortestPoll))
+    let until = steadyNow.adding(milliseconds: Swift.max(wait, Self.shortestPoll))
     let tasks = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let poll = LeasePolls.Poll(

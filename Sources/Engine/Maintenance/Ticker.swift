@@ -31,10 +31,10 @@ extension Engine {
   /// Ends what is over, readies what is due.
   package func tick() async {
     let now = world.now()
-    waiters.expire(now: now)
+    waiters.expire(now: steadyNow)
     // A poll whose agent has a claim on its way to the store is about to be served.
     let served = core.withLock { $0.agentsBeingServed }
-    for (agent, poll) in polls.expired(now: now, except: served) { dismiss(poll, of: agent) }
+    for (agent, poll) in polls.expired(now: steadyNow, except: served) { dismiss(poll, of: agent) }
     let due = core.withLock { $0.tick(now: now) }
     if due.mayPlan { kick() }
     for batch in due.lapsed.chunks(of: Limits.claimBatch) { await endLapsed(batch, now: now) }

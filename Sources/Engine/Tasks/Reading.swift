@@ -14,7 +14,7 @@ extension Engine {
   package func wait(_ id: TaskID, milliseconds: Int64) async throws(ControlError) -> TaskRecord {
     let record = try await task(id)
     guard isOpen, !record.state.isEnd, milliseconds > 0 else { return record }
-    let until = world.now().adding(milliseconds: milliseconds)
+    let until = steadyNow.adding(milliseconds: milliseconds)
     _ = await waiters.wait(for: id, until: until) {
       do { return try await self.task(id).state.isEnd } catch { return true }
     }
