@@ -2,8 +2,8 @@
 // How long a client may take to send a request's head and its body.
 import NIOCore
 
-/// Closes a connection whose client sends too slowly. Requests that arrive in one piece, nearly all,
-/// cost no timer. Lives on the connection's event loop.
+/// Closes a connection whose client sends too slowly. Requests that arrive in one piece, as nearly
+/// all do, cost no timer. Lives on the connection's event loop.
 struct ReadDeadlines {
   struct Times: Sendable {
     /// For a head, from its first byte.
