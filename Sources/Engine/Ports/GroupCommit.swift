@@ -68,9 +68,9 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
     }
   }
 
-  /// Runs `step` in one transaction after another until it returns a value. Other writes commit
-  /// in between, and wait for one step at most; so a step should be short. If a step throws, what earlier steps wrote remains:
-  /// the caller cleans up.
+  /// Runs `step` in one transaction after another until it returns a value. Other writes commit in
+  /// between, and wait for one step at most; so a step should be short. If a step throws, what
+  /// earlier steps wrote remains: the caller cleans up.
   package func writeStepwise<Value: Sendable>(
     rows: Int, _ step: @escaping @Sendable (Target) throws(StoreError) -> Value?
   ) async throws(StoreError) -> Value {
