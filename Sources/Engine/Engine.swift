@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control plane's engine: a pure scheduler in a lock, and the loops that perform what it decides.
+// The control plane's engine: a pure scheduler in a lock, and the loops that perform what it
+// decides.
 package import Domain
 package import Logging
 import ServiceLifecycle
 import Synchronization
 
-/// Takes tasks from submit to their end. Every promise is kept by an order: first the store commits,
+/// Takes tasks from submit to their end. Every promise is kept by an order: first the store
+/// commits,
 /// then the scheduler learns of it, then callers are answered.
 package final class Engine: Service {
   package let store: any Store
@@ -190,7 +192,8 @@ extension StoreError {
   package var asControlError: ControlError {
     switch self {
     case .diskFull:
-      ControlError(.diskFull, "The server's disk is full; nothing was stored. Free space, then retry.")
+      ControlError(
+        .diskFull, "The server's disk is full; nothing was stored. Free space, then retry.")
     case .unavailable:
       ControlError(
         .storeUnavailable, "The server's database cannot be used at the moment.", retryAfter: 5)

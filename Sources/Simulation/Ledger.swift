@@ -36,7 +36,8 @@ struct Ledger {
     }
     attempts[task.id] = task.attempt
     if let end = ends[task.id] {
-      throw Violation(promise: "delivery", detail: "\(task.id) was claimed after it was \(end.name)")
+      throw Violation(
+        promise: "delivery", detail: "\(task.id) was claimed after it was \(end.name)")
     }
   }
 
@@ -51,7 +52,9 @@ struct Ledger {
       throw Violation(
         promise: "fencing",
         detail:
-          "\(applied.id): a report of attempt \(report.truth) by \(report.agent) settled attempt \(applied.attempt) of \(applied.agent)")
+          "\(applied.id): a report of attempt \(report.truth) by \(report.agent) "
+            + "settled attempt \(applied.attempt) of \(applied.agent)"
+      )
     }
   }
 

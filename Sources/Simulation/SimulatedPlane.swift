@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server of a simulated run: the real scheduler and the real rules around a disk that commits late.
+// The server of a simulated run: the real scheduler and the real rules around a disk that commits
+// late.
 import Domain
 import Engine
 
@@ -184,7 +185,8 @@ final class SimulatedPlane {
     _ report: SimulatedReport, _ task: RunningTask, _ simulator: Simulator
   ) -> Bool {
     if simulator.options.ignoresFence { return true }
-    guard task.agent == report.agent, task.isMeant(byAttempt: report.attempt, leaseToken: report.leaseToken)
+    guard task.agent == report.agent,
+      task.isMeant(byAttempt: report.attempt, leaseToken: report.leaseToken)
     else { return false }
     guard report.attempt == nil else { return true }
     let earlier = simulator.disk.settledAttempts(report.task)

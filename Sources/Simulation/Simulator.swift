@@ -4,7 +4,8 @@ import Domain
 import Engine
 import HeapModule
 
-/// Plays events in order of virtual time until everything must have ended. Deterministic in its seed.
+/// Plays events in order of virtual time until everything must have ended. Deterministic in its
+/// seed.
 package final class Simulator {
   package struct Options: Sendable {
     package var tasks = 25
@@ -43,7 +44,8 @@ package final class Simulator {
     self.chance = chance
   }
 
-  private static func agent(_ number: Int, _ chance: inout Chance, _ now: Timestamp) -> AgentRecord {
+  private static func agent(_ number: Int, _ chance: inout Chance, _ now: Timestamp) -> AgentRecord
+  {
     var record = AgentRecord(
       id: AgentID(stored: "agent-\(number)"), name: "agent-\(number)", kind: .http,
       capabilities: number == 0 || chance.percent(70) ? ["work", "other"] : ["work"],
@@ -133,7 +135,9 @@ package final class Simulator {
   private func crash() {
     guard hasFaults, let dying = plane else { return }
     if chance.percent(50) {
-      do { try dying.apply(to: &disk, ledger: &ledger, notes: false) } catch { pendingViolation = error }
+      do { try dying.apply(to: &disk, ledger: &ledger, notes: false) } catch {
+        pendingViolation = error
+      }
     }
     plane = nil
     schedule(.restart, in: chance.time(10...1_500))

@@ -53,14 +53,16 @@ struct APIResponder: HTTPResponder {
       try apiRequest.checkQuery(route.query)
       return try await route.handler(apiRequest, services).response()
     } catch {
-      log(error, route, context)
+      log(error, route, context, services.logger)
       return problem(error, context)
     }
   }
 
-  private static func log(_ error: ControlError, _ route: Route, _ context: APIContext) {
+  private static func log(
+    _ error: ControlError, _ route: Route, _ context: APIContext, _ logger: Logger
+  ) {
     guard error.code.status >= 500 else { return }
-    context.logger.log(
+    logger.log(
       level: error.code == .internalError ? .error : .warning, "\(error.message)",
       metadata: [
         "requestId": "\(context.requestID)", "route": "\(route.method) \(route.path)",

@@ -38,14 +38,13 @@ package struct APIServer: Service {
         address: .hostname(host, port: port), serverName: nil, backlog: 1_024,
         availableConnectionsDelegate: MaximumAvailableConnections(services.limits.connections)),
       onServerRunning: { channel in onListening(channel.localAddress?.port ?? port) },
-      logger: quiet(services.logger))
+      logger: quiet())
     try await application.run()
   }
 
-  /// The framework's own notes are for debugging it.
-  private func quiet(_ logger: Logger) -> Logger {
-    var logger = logger
-    logger.logLevel = max(logger.logLevel, .warning)
-    return logger
+  /// The framework's own notes are for debugging it, and a handler that keeps what it is told costs
+  /// every request; errors of ours are logged where they happen.
+  private func quiet() -> Logger {
+    Logger(label: "orrery.http") { _ in SwiftLogNoOpLogHandler() }
   }
 }

@@ -31,9 +31,10 @@ package struct ControlServices: Sendable {
     allowsCompatSignatures: Bool, version: String,
     startedAt: Timestamp, openAPI: [UInt8], logger: Logger,
     rotateMasterKey: @escaping @Sendable () async throws(ControlError) -> String,
-    backup: @escaping @Sendable (String?) async throws(ControlError) -> (
-      path: String, bytes: Int64
-    ),
+    backup:
+      @escaping @Sendable (String?) async throws(ControlError) -> (
+        path: String, bytes: Int64
+      ),
     notReady: @escaping @Sendable () async -> String?
   ) {
     self.engine = engine

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct JSONFuzzTests {
   static let seeds: [String] = [
-    #"{"type":"scrape","priority":5,"payload":{"url":"https://a.example/é","depth":2,"tags":["a"]}}"#,
+    #"{"type":"scrape","priority":5,"payload":{"url":"https://a.example/é","tags":["a"]}}"#,
     #"[0,-1,1.5,1e10,-0.25E-3,true,false,null,"",{},[],[[]],{"a":{"b":[]}}]"#,
     #"{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00","é☃😀":[1,2,3],"\u0061b":"x"}"#,
     #" { "k" : [ 1 , { "x" : "y" } ] , "l" : "0123456789abcdef" } "#,

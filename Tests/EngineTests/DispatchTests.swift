@@ -244,8 +244,9 @@ import Testing
     #expect(first.map(\.isNew) == [true] && second.map(\.isNew) == [false])
     #expect(first.map(\.id) == second.map(\.id))
     let other = Engine.Submission(task: task, bodyHash: [2])
-    #expect(await refusal { () throws(ControlError) in try await test.engine.submit([other]) }
-      == .idempotencyConflict)
+    #expect(
+      await refusal { () throws(ControlError) in try await test.engine.submit([other]) }
+        == .idempotencyConflict)
     #expect(test.engine.core.withLock { $0.queued } == 1)
   }
 

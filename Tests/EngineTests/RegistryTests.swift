@@ -158,9 +158,10 @@ import Testing
       try await test.engine.removeAgent(gone)
       gate.open()
       try await test.until("written") {
-        test.store.inner.task(id)?.attempt == 1 && !test.engine.core.withLock { core in
-          core.claiming[id] != nil
-        }
+        test.store.inner.task(id)?.attempt == 1
+          && !test.engine.core.withLock { core in
+            core.claiming[id] != nil
+          }
       }
       try await test.until("settled down") {
         test.engine.polls.isEmpty || test.store.inner.task(id)?.state == .queued

@@ -74,7 +74,10 @@ import Testing
     let agent = test.agent("a")
     test.task()
     for wait in [5_000, 10_000, 20_000, 40_000, 60_000, 60_000] as [Int64] {
-      guard let task = test.start().first else { Issue.record("nothing started"); return }
+      guard let task = test.start().first else {
+        Issue.record("nothing started")
+        return
+      }
       test.release(task)
       test.answer(agent, .busy(nil))
       #expect(test.plan().isEmpty)
@@ -82,7 +85,10 @@ import Testing
       #expect(test.plan().isEmpty, "\(wait)")
       #expect(test.pass(1).mayPlan)
     }
-    guard let task = test.start().first else { Issue.record("nothing started"); return }
+    guard let task = test.start().first else {
+      Issue.record("nothing started")
+      return
+    }
     test.answer(agent, .accepted)
     test.release(task)
     test.answer(agent, .busy(nil))
@@ -90,7 +96,7 @@ import Testing
     #expect(test.start().count == 1, "an answer starts the doubling anew")
   }
 
-  @Test(arguments: [200, 30_000, 3_600_000] as [Int64])
+  @Test(arguments: [1_000, 30_000, 3_600_000] as [Int64])
   func `push-back follows Retry-After`(wait: Int64) {
     var test = SchedulerCase()
     let agent = test.agent("a")
@@ -119,7 +125,10 @@ import Testing
 
   /// Makes one dispatch fail.
   private func trip(_ test: inout SchedulerCase, _ agent: AgentID) {
-    guard let task = test.start(limit: 1).first else { Issue.record("nothing started"); return }
+    guard let task = test.start(limit: 1).first else {
+      Issue.record("nothing started")
+      return
+    }
     test.answer(agent, .serverError)
     test.settle(task)
   }

@@ -259,7 +259,9 @@ import Testing
       }
       expected.append((priority, id))
     }
-    let order = expected.sorted { $0.priority == $1.priority ? $0.id < $1.id : $0.priority > $1.priority }
+    let order = expected.sorted {
+      $0.priority == $1.priority ? $0.id < $1.id : $0.priority > $1.priority
+    }
     #expect(test.plan(limit: 40).map(\.id) == order.prefix(40).map(\.id))
     #expect(test.plan().map(\.id) == order.dropFirst(40).map(\.id))
   }

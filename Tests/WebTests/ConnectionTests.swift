@@ -12,8 +12,10 @@ import Testing
     try await served.exchange(lines.joined(separator: "\r\n"))
   }
 
-  @Test(arguments: ["HTTP/1.1\r\nhost: x\r\nConnection: Close", "HTTP/1.0",
-    "HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c"])
+  @Test(arguments: [
+    "HTTP/1.1\r\nhost: x\r\nConnection: Close", "HTTP/1.0",
+    "HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c",
+  ])
   func `the connection ends after the answer`(_ end: String) async throws {
     try await Served.run { served in
       let all = try await answer(served, "GET /healthz \(end)")
@@ -95,7 +97,8 @@ import Testing
       try await until { served.engine.polls.isEmpty }
       let task = NewTask(demand: Demand(type: "work"), payload: Array("{}".utf8))
       let id = try #require(
-        await served.engine.submit([Engine.Submission(task: task, bodyHash: nil)]).first).id
+        await served.engine.submit([Engine.Submission(task: task, bodyHash: nil)]).first
+      ).id
       let taken = await served.engine.lease(served.agent, max: 1, wait: 5_000)
       #expect(taken.first?.task.running.id == id && taken.first?.task.running.attempt == 1)
     }
@@ -105,7 +108,8 @@ import Testing
     try await Served.run { served in
       let task = NewTask(demand: Demand(type: "other"), payload: Array("{}".utf8))
       let id = try #require(
-        await served.engine.submit([Engine.Submission(task: task, bodyHash: nil)]).first).id
+        await served.engine.submit([Engine.Submission(task: task, bodyHash: nil)]).first
+      ).id
       try await RawClient.connect(served.port) { client in
         try await client.send(
           "GET /api/tasks/\(id)/wait?timeoutSeconds=60 HTTP/1.1", "host: x",

@@ -56,7 +56,9 @@ enum BenchEngine {
   }
 
   private static let payload = """
-    {"url":"https://example.com/articles/2026/11/an-article-with-a-rather-long-name.html",    "depth":2,"tags":["news","science","long-read"],"render":false,"locale":"en-GB",    "note":"as in the submit path"}
+    {"url":"https://example.com/articles/2026/11/an-article-with-a-rather-long-name.html",\
+    "depth":2,"tags":["news","science","long-read"],"render":false,"locale":"en-GB",\
+    "note":"as in the submit path"}
     """
 
   static func print(_ name: String, _ value: Double, _ unit: String, _ rest: [String: Any]) {

@@ -70,7 +70,9 @@ struct ServeCommand: AsyncParsableCommand {
       throw StartError(error.startSentence)
     } catch is Vault.Problem {
       throw StartError(
-        "A secret in the database cannot be opened with the master key; restore a backup of the data folder with its key.")
+        "A secret in the database cannot be opened with the master key; "
+          + "restore a backup of the data folder with its key."
+      )
     }
   }
 

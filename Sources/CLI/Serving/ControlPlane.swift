@@ -80,7 +80,9 @@ struct ControlPlane {
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
     configuration.maximumGracefulShutdownDuration = Self.grace
     let group = ServiceGroup(configuration: configuration)
-    do { try await group.run() } catch let error as StartError { throw error } catch is CancellationError {
+    do { try await group.run() } catch let error as StartError {
+      throw error
+    } catch is CancellationError {
       logger.notice("what was still running after the grace was left to the next start")
     } catch {
       throw StartError(Self.sentence(for: error, config))
@@ -174,12 +176,16 @@ struct ControlPlane {
   private static func sentence(for error: any Error, _ config: ServerConfig) -> String {
     let text = String(describing: error)
     if text.contains("Address already in use") {
-      return "Port \(config.port) on \(config.host) is in use; stop the other program or choose another --port."
+      return
+        "Port \(config.port) on \(config.host) is in use; "
+          + "stop the other program or choose another --port."
     }
     if text.contains("Permission denied") {
       return "Port \(config.port) may not be used by this user; choose one above 1023."
     }
-    if text.contains("Cannot assign requested address") || text.contains("getaddrinfo") || text.contains("SocketAddressError") {
+    if text.contains("Cannot assign requested address") || text.contains("getaddrinfo")
+      || text.contains("SocketAddressError")
+    {
       return "\(config.host) is not an address of this machine; choose another --host."
     }
     return text
@@ -204,7 +210,8 @@ private struct StoreWatch: Service {
   func run() async throws {
     let failure = await cancelWhenGracefulShutdown { await store.untilFailed() }
     if let failure {
-      throw StartError("The database cannot be written any more, so the server stops: \(failure)", code: 74)
+      throw StartError(
+        "The database cannot be written any more, so the server stops: \(failure)", code: 74)
     }
     await untilShutdown()
   }

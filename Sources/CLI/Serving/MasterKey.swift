@@ -4,7 +4,8 @@ import Domain
 import Engine
 import Foundation
 
-/// Finds, makes and rotates the master key. A rotation is safe against a crash at any point: the new
+/// Finds, makes and rotates the master key. A rotation is safe against a crash at any point: the
+/// new
 /// key lies in `master.key.next` before the store is resealed, and takes the place of the old one
 /// after; whichever of the two opens the store's check value is the key.
 struct MasterKey: Sendable {
@@ -28,7 +29,9 @@ struct MasterKey: Sendable {
     guard let text = try PrivateFile.read(path) else {
       guard isNewStore else {
         throw StartError(
-          "The master key \(path) is missing; put it back, or set \(Self.variable): without it the stored secrets cannot be read.")
+          "The master key \(path) is missing; put it back, or set \(Self.variable): "
+            + "without it the stored secrets cannot be read."
+        )
       }
       return try await check(vault(try make(at: path, random: random), from: path), store)
     }
@@ -48,7 +51,9 @@ struct MasterKey: Sendable {
     guard try await KeyCheck.accepts(vault, store: store) else {
       let name = given == nil ? path : Self.variable
       throw StartError(
-        "The master key in \(name) is not the one that this database was sealed under (key \(vault.keyID)); use the right one.")
+        "The master key in \(name) is not the one that this database was "
+          + "sealed under (key \(vault.keyID)); use the right one."
+      )
     }
     return vault
   }
@@ -59,7 +64,8 @@ struct MasterKey: Sendable {
   }
 
   private func badKey(_ name: String) -> StartError {
-    StartError("\(name) does not hold 32 bytes in base64; make one with: head -c 32 /dev/urandom | base64")
+    StartError(
+      "\(name) does not hold 32 bytes in base64; make one with: head -c 32 /dev/urandom | base64")
   }
 
   private func make(at path: String, random: () -> UInt64) throws -> String {

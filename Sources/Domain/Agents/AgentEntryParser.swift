@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads what operators, workers and the configuration say of an agent.
 
-/// The fields that registration (agent protocol, §7), PATCH and the configuration file share. Each is
+/// The fields that registration (agent protocol, §7), PATCH and the configuration file share. Each
+/// is
 /// checked here, once.
 package struct AgentEntryParser: Sendable {
   private let limits: Limits
@@ -34,12 +35,14 @@ package struct AgentEntryParser: Sendable {
     }
     guard isBuilt else {
       throw ControlError(
-        .notBuilt, "WebAssembly agents are not built yet; use http, browser or cloud.", path: "type")
+        .notBuilt, "WebAssembly agents are not built yet; use http, browser or cloud.", path: "type"
+      )
     }
     return record
   }
 
-  /// Reads capabilities, concurrency, lease, labels, answers and the addresses besides the endpoint.
+  /// Reads capabilities, concurrency, lease, labels, answers and the addresses besides the
+  /// endpoint.
   package func readCommon(
     _ fields: JSONFields, into record: inout AgentRecord
   ) throws(FieldError) {

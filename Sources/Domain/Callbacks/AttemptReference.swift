@@ -13,7 +13,8 @@ struct AttemptReference {
     leaseToken = try fields.optionalString("leaseToken")
   }
 
-  /// The body's `taskId`; a text that cannot be an id is refused as one, and somebody else's ULID gets
+  /// The body's `taskId`; a text that cannot be an id is refused as one, and somebody else's ULID
+  /// gets
   /// the answer of a task that another agent has.
   static func taskID(
     of fields: JSONFields, isRequired: Bool

@@ -83,7 +83,8 @@ package struct SignatureHeaders: Sendable, Hashable {
       candidates = try Self.standardSignatures(Self.single(.webhookSignature, values))
       signedPrefix = Signature.standardPrefix(id: signedID, timestamp: timestamp)
     }
-    // The standard scheme counts whole seconds, ours too: exactly 300 s is accepted all second long.
+    // The standard scheme counts whole seconds, ours too: exactly 300 s is accepted all second
+    // long.
     let clock = scheme == .standard ? now - now % 1_000 : now
     try Self.checkAge(timestampMilliseconds, now: clock)
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads a submitted task: known fields only, within limits, with defaults.
 
-/// Turns the JSON of a task into a `NewTask`. What it refuses names the field; nothing is stored then.
+/// Turns the JSON of a task into a `NewTask`. What it refuses names the field; nothing is stored
+/// then.
 package struct TaskParser: Sendable {
   private let limits: Limits
   /// For tasks that say nothing about retries.
@@ -80,7 +81,9 @@ package struct TaskParser: Sendable {
   }
 
   private func text(_ fields: JSONFields, _ name: StaticString) throws(FieldError) -> String? {
-    guard let text = try fields.optionalString(name, bytes: 1...limits.identifier) else { return nil }
+    guard let text = try fields.optionalString(name, bytes: 1...limits.identifier) else {
+      return nil
+    }
     guard !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
       throw fields.error(name, .invalid, "Control characters are not allowed here.")
     }
@@ -116,7 +119,9 @@ package struct TaskParser: Sendable {
   }
 
   private func retry(_ fields: JSONFields) throws(FieldError) -> RetryPolicy? {
-    guard let given = try fields.optionalFields("retry", allowed: Self.retryFields) else { return nil }
+    guard let given = try fields.optionalFields("retry", allowed: Self.retryFields) else {
+      return nil
+    }
     let delays = Int(Limits.delayRange.lowerBound)...Int(Limits.delayRange.upperBound)
     var policy = retry
     policy.maxAttempts =
@@ -159,7 +164,14 @@ extension NewTask {
     writer.string(demand.agentType?.rawValue ?? "")
     writer.array { for name in demand.requires { $0.string(name) } }
     for list in [demand.selector, labels] {
-      writer.array { for label in list { $0.array { $0.string(label.name); $0.string(label.value) } } }
+      writer.array {
+        for label in list {
+          $0.array {
+            $0.string(label.name)
+            $0.string(label.value)
+          }
+        }
+      }
     }
     writer.int(priority)
     writer.string(key ?? "")

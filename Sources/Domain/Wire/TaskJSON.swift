@@ -3,7 +3,8 @@
 
 extension JSONWriter {
   /// Writes a task as the operator's API shows it. Lists leave out payload and results.
-  package mutating func task(_ task: TaskRecord, waitingFor: WaitingReason?, isListed: Bool = false) {
+  package mutating func task(_ task: TaskRecord, waitingFor: WaitingReason?, isListed: Bool = false)
+  {
     beginObject()
     field("id", task.id.description)
     field("type", task.demand.type)

@@ -31,7 +31,9 @@ extension Engine {
     let isFree = { (id: AgentID) in self.core.withLock { $0.agent(id) } == nil }
     let plain = AgentID(name)
     if let plain, isFree(plain) { return plain }
-    let stem = name.utf8.map { Identifier.isValid(String(UnicodeScalar($0))) ? Character(UnicodeScalar($0)) : "-" }
+    let stem = name.utf8.map {
+      Identifier.isValid(String(UnicodeScalar($0))) ? Character(UnicodeScalar($0)) : "-"
+    }
     let suffix = Hex.encode(withUnsafeBytes(of: world.random()) { Array($0.prefix(4)) })
     return AgentID(stored: String(stem.prefix(limits.identifier - 9)) + "-" + suffix)
   }
@@ -53,7 +55,8 @@ extension Engine {
       ($0.agent(record.id) != nil, $0.agentRecords.count)
     }
     guard !isTaken else {
-      throw ControlError(.conflict, "An agent with the id \(record.id) exists already.", path: "name")
+      throw ControlError(
+        .conflict, "An agent with the id \(record.id) exists already.", path: "name")
     }
     guard count < limits.agents else {
       throw ControlError(.limitReached, "There are \(count) agents; no more fit.")

@@ -46,7 +46,8 @@ extension Engine {
     } catch let error as StoreError {
       throw error.asControlError
     } catch {
-      throw ControlError(.internalError, "Some secret could not be sealed anew; nothing was changed.")
+      throw ControlError(
+        .internalError, "Some secret could not be sealed anew; nothing was changed.")
     }
     vault.replaceKey(by: next)
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claims what the scheduler chose and hands it to the agents.
 package import Domain
-import Synchronization
 import Logging
+import Synchronization
 
 extension Engine {
   /// Plans and claims until nothing is left to plan; then sleeps until the next kick.

@@ -66,7 +66,8 @@ extension Engine {
     return renewed
   }
 
-  /// Renews the leases of what a pull agent says it runs; tells what was cancelled and what is lost.
+  /// Renews the leases of what a pull agent says it runs; tells what was cancelled and what is
+  /// lost.
   package func heartbeat(
     _ agent: AgentID, isDraining: Bool, running: [(task: TaskID, leaseToken: String?)]
   ) async throws(ControlError) -> HeartbeatAnswer {

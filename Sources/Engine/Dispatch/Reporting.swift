@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Callbacks and progress: whose task, which attempt, what answer.
 package import Domain
-import Synchronization
 import Logging
+import Synchronization
 
 /// What a callback says, after its signature was verified and its body understood.
 package struct Callback: Sendable {
@@ -73,7 +73,8 @@ extension Engine {
     let attempts = try await stored { () throws(StoreError) in
       try await store.settledAttempts(callback.task)
     }
-    guard let known, known.agent == callback.agent || attempts.contains(where: { $0.agent == callback.agent })
+    guard let known,
+      known.agent == callback.agent || attempts.contains(where: { $0.agent == callback.agent })
     else { throw ControlError(.notFound, "There is no such task for this agent.") }
     if let repeated = attempts.last(where: { callback.repeats($0, of: known) }) {
       return CallbackAnswer(
@@ -90,7 +91,8 @@ extension Engine {
     let attempt = callback.attempt.map { " of attempt \($0)" } ?? ""
     let line = TaskLog(
       time: world.now(), level: .warning,
-      message: "late \(callback.report.status.name)\(attempt) from agent \(callback.agent), not applied: "
+      message:
+        "late \(callback.report.status.name)\(attempt) from agent \(callback.agent), not applied: "
         + "the task is \(task.state.name), attempt \(task.attempt)")
     do { try await store.appendLogs(callback.task, [line]) } catch {
       logger.error("a late result could not be logged", metadata: ["error": "\(error)"])

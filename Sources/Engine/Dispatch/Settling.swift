@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ends attempts: decide, commit, then free what they held.
 package import Domain
-import Synchronization
 import Logging
+import Synchronization
 
 extension Engine {
   /// A report of a running attempt, and what it will make of the task.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Health of agents: probes for those with a health URL, silence for those that pull.
 package import Domain
-import Synchronization
 import Logging
+import Synchronization
 
 extension Engine {
   func healthLoop() async {

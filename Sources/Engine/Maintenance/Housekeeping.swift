@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is done once in a while: retention, silent agents, last-seen times.
 import Domain
-import Synchronization
 import Logging
+import Synchronization
 
 extension Engine {
   private static let interval: Int64 = 1_000

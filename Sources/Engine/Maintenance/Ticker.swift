@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time: leases that end, tasks that come due, waits that are over.
 package import Domain
-import Synchronization
 import Logging
+import Synchronization
 
 extension Engine {
   private static let busyInterval: Int64 = 20

@@ -3,7 +3,8 @@
 package import Domain
 
 /// What is durable. Each call is one atomic step, and returns only after its commit is on disk;
-/// calls take and return batches, in order. Concurrent calls are coalesced into one commit while the
+/// calls take and return batches, in order. Concurrent calls are coalesced into one commit while
+/// the
 /// previous one is in flight (`GroupCommit`), so that one fsync serves many.
 ///
 /// Two stores that pass `StoreContract` are interchangeable.
@@ -18,10 +19,12 @@ package protocol Store: Sendable {
   /// the task is no longer queued.
   func claim(_ claims: [ClaimRequest]) async throws(StoreError) -> [ClaimedTask?]
 
-  /// Ends running attempts by report. Fenced: applies only where the task is running this very attempt.
+  /// Ends running attempts by report. Fenced: applies only where the task is running this very
+  /// attempt.
   func settle(_ settlements: [SettleRequest]) async throws(StoreError) -> [SettleResult]
 
-  /// Moves leases of running attempts forward, with progress and log lines. False where the attempt is
+  /// Moves leases of running attempts forward, with progress and log lines. False where the attempt
+  /// is
   /// not current (nothing is changed then).
   func renew(_ renewals: [RenewRequest]) async throws(StoreError) -> [Bool]
 
@@ -43,7 +46,8 @@ package protocol Store: Sendable {
   func task(_ id: TaskID) async throws(StoreError) -> TaskRecord?
   /// The running attempt of a task, whoever holds it.
   func running(_ id: TaskID) async throws(StoreError) -> RunningTask?
-  /// What ended each attempt of a task that is over, the one that ended the task included (it is kept
+  /// What ended each attempt of a task that is over, the one that ended the task included (it is
+  /// kept
   /// in the end's row), oldest first.
   func settledAttempts(_ id: TaskID) async throws(StoreError) -> [SettledAttempt]
   /// Newest first, without payloads and results; looks at `Limits.pageScan` rows at most.

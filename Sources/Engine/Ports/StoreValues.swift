@@ -22,7 +22,8 @@ package struct TaskInsert: Sendable {
 }
 
 package enum SubmitResult: Sendable, Equatable {
-  /// For each task of the batch, in order: its own id with `isNew`, or the id that its key has already.
+  /// For each task of the batch, in order: its own id with `isNew`, or the id that its key has
+  /// already.
   case stored([Stored])
   /// The index of the first task whose key was used for another body; nothing was stored.
   case conflict(index: Int)

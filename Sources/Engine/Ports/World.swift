@@ -3,7 +3,8 @@
 package import Domain
 private import Synchronization
 
-/// Now, new ids, randomness and waiting. Nothing else may call a clock or a source of randomness, so
+/// Now, new ids, randomness and waiting. Nothing else may call a clock or a source of randomness,
+/// so
 /// that tests and the simulation can pass their own.
 package struct World: Sendable {
   /// Wall-clock time.

@@ -74,7 +74,8 @@ struct AgentSlots {
       self.pausedUntil = until
       return until
     }
-    pauseStep = pauseStep == 0
+    pauseStep =
+      pauseStep == 0
       ? Limits.pushBackFirst : min(pauseStep * 2, Limits.pushBackMost)
     let until = asked ?? now.adding(milliseconds: pauseStep)
     pausedUntil = until

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A circuit breaker as a value: five failures in a row open it, half-open lets one dispatch through.
+// A circuit breaker as a value: five failures in a row open it, half-open lets one dispatch
+// through.
 package import Domain
 
 /// Closed → (failures in a row) → open → (time) → half-open → one trial decides.

@@ -31,12 +31,15 @@ extension Scheduler {
   }
 
   /// An attempt was put back without a failure.
-  package mutating func released(_ id: TaskID, attempt: Int, notBefore: Timestamp?, now: Timestamp) {
+  package mutating func released(_ id: TaskID, attempt: Int, notBefore: Timestamp?, now: Timestamp)
+  {
     guard let entry = running[id], entry.task.attempt == attempt else { return }
     running[id] = nil
     free(agent: entry.agent)
     finishType(of: entry.demand, key: entry.task.key)
-    if entry.endedEarly { deadlines.remove(id) } else {
+    if entry.endedEarly {
+      deadlines.remove(id)
+    } else {
       requeue(entry, notBefore: notBefore, now: now)
     }
   }
@@ -49,7 +52,8 @@ extension Scheduler {
       now: now)
   }
 
-  /// An end by the operator or by the deadline was committed. Returns the attempt whose agent has to
+  /// An end by the operator or by the deadline was committed. Returns the attempt whose agent has
+  /// to
   /// be told; its slot stays taken until the agent reports or the lease ends.
   package mutating func ended(_ id: TaskID, _ result: EndResult) -> RunningTask? {
     switch result {

@@ -4,8 +4,10 @@ package import Domain
 import HeapModule
 
 extension Scheduler {
-  /// Chooses up to `limit` tasks for free agents: highest priority, then oldest; among eligible agents
-  /// the one with most free slots, then the one with the lowest recent latency. The slots are taken at
+  /// Chooses up to `limit` tasks for free agents: highest priority, then oldest; among eligible
+  /// agents
+  /// the one with most free slots, then the one with the lowest recent latency. The slots are taken
+  /// at
   /// once; `claimed` or `claimFailed` follows for each.
   package mutating func plan(
     limit: Int, now: Timestamp, random: () -> UInt64
@@ -143,7 +145,8 @@ extension Scheduler {
 
   // MARK: Claims, after their commit
 
-  /// The store's answer to a claim. Returns the task to hand over, or nil if there is nothing to do.
+  /// The store's answer to a claim. Returns the task to hand over, or nil if there is nothing to
+  /// do.
   package mutating func claimed(_ id: TaskID, _ result: ClaimedTask?) -> ClaimedTask? {
     guard let claim = claiming.removeValue(forKey: id) else { return nil }
     guard let result, !claim.endedEarly else {

@@ -3,8 +3,10 @@
 package import Domain
 import HeapModule
 
-/// Decides which task goes to which agent, and notices what has run out. A value: no I/O, no clock, no
-/// randomness of its own; the shell (`Engine`) tells it what was committed and performs what it asks.
+/// Decides which task goes to which agent, and notices what has run out. A value: no I/O, no clock,
+/// no
+/// randomness of its own; the shell (`Engine`) tells it what was committed and performs what it
+/// asks.
 /// It holds only what is unfinished and is rebuilt from the store at the start; the store stays the
 /// truth, and its fenced operations have the last word.
 package struct Scheduler: Sendable {
@@ -125,7 +127,8 @@ package struct Scheduler: Sendable {
   }
 
   private func runningKeys(of type: Int) -> [String] {
-    let keys = running.values.map { (demand: $0.demand, key: $0.task.key) }
+    let keys =
+      running.values.map { (demand: $0.demand, key: $0.task.key) }
       + claiming.values.map { (demand: $0.demand, key: $0.key) }
     return keys.compactMap { demands[$0.demand]?.type == type ? $0.key : nil }
   }

@@ -3,7 +3,8 @@
 package import Domain
 import Synchronization
 
-/// What a token allows. Each role includes the ones before it, except `join`, which allows only that.
+/// What a token allows. Each role includes the ones before it, except `join`, which allows only
+/// that.
 package enum Role: String, Sendable, CaseIterable {
   case viewer, `operator`, admin, join
 

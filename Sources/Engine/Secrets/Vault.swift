@@ -5,7 +5,8 @@ package import Domain
 import Synchronization
 
 /// AES-256-GCM under the master key. A sealed value is: version 1, eight bytes of key id, a random
-/// nonce of 12 bytes, ciphertext and tag; the additional data is `table|column|row`, so that a value
+/// nonce of 12 bytes, ciphertext and tag; the additional data is `table|column|row`, so that a
+/// value
 /// moved to another place cannot be opened.
 package final class Vault: Sendable {
   package struct Place: Sendable {

@@ -56,7 +56,8 @@ extension Engine {
       notBefore > now
     else {
       throw ControlError(
-        .conflict, "Only an ended task or one in backoff can be retried; this one is \(record.state.name).")
+        .conflict,
+        "Only an ended task or one in backoff can be retried; this one is \(record.state.name).")
     }
     let hastened = try await stored { () throws(StoreError) in
       try await store.hasten(id, at: now)

@@ -18,7 +18,11 @@ struct ClientConnection: Sendable {
     watched.futureResult.whenFailure { _ in task.cancel() }
     channel.triggerUserOutboundEvent(
       ConnectionEdge.Watch { task.cancel() }, promise: watched)
-    return try await withTaskCancellationHandler { await task.value } onCancel: { task.cancel() }
-      .get()
+    return try await withTaskCancellationHandler {
+      await task.value
+    } onCancel: {
+      task.cancel()
+    }
+    .get()
   }
 }

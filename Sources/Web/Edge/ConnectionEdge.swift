@@ -122,7 +122,9 @@ final class ConnectionEdge: ChannelDuplexHandler {
       }
       context.write(wrapOutboundOut(.head(head)), promise: promise)
     case .body:
-      if exchanges.first?.isHead == true { promise?.succeed() } else {
+      if exchanges.first?.isHead == true {
+        promise?.succeed()
+      } else {
         context.write(data, promise: promise)
       }
     case .end:

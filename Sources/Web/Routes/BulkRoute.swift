@@ -15,7 +15,8 @@ enum BulkRoute {
     }
     let body = try await request.body(most: services.limits.bulkBody)
     let isArray = body.first { $0 > 0x20 } == UInt8(ascii: "[")
-    let batch = isArray
+    let batch =
+      isArray
       ? try await array(body, request, services) : try await lines(body, request, services)
     guard !batch.isEmpty else {
       throw ControlError(.invalidField, "Send at least one task.")

@@ -12,7 +12,8 @@ enum QueryInt {
       range.contains(number), text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
     else {
       throw ControlError(
-        .invalidQuery, "A whole number from \(range.lowerBound) to \(range.upperBound) was expected.",
+        .invalidQuery,
+        "A whole number from \(range.lowerBound) to \(range.upperBound) was expected.",
         path: name)
     }
     return number
@@ -106,7 +107,8 @@ enum TaskListQuery {
     guard let text = try single(query, name) else { return nil }
     guard let time = Timestamp(text) else {
       throw ControlError(
-        .invalidQuery, "An RFC 3339 time such as 2026-01-13T17:05:00.000Z was expected.", path: name)
+        .invalidQuery, "An RFC 3339 time such as 2026-01-13T17:05:00.000Z was expected.", path: name
+      )
     }
     return time
   }

@@ -152,7 +152,9 @@ enum TaskRoutes {
 extension ControlServices {
   /// Adds the hash by which repeats of an idempotency key are compared.
   func submission(_ task: NewTask) throws(ControlError) -> Engine.Submission {
-    guard task.idempotencyKey != nil else { return Engine.Submission(task: filled(task), bodyHash: nil) }
+    guard task.idempotencyKey != nil else {
+      return Engine.Submission(task: filled(task), bodyHash: nil)
+    }
     do throws(JSONError) {
       return Engine.Submission(
         task: filled(task), bodyHash: try task.bodyHash(defaultRetry: defaultRetry))
