@@ -20,6 +20,7 @@ package final class Engine: Service {
   let waiters: Waiters<TaskID, Void>
   let polls: LeasePolls
   let replays: ReplayMemory
+  let acceptances = Acceptances()
   package let vault: Vault
   let agentSecrets: AgentSecrets
   let namedSecrets: NamedSecrets
@@ -126,6 +127,7 @@ package final class Engine: Service {
       self.close()
       self.jobs.continuation.finish()
     }
+    await markAccepted(before: .max)
     await flushSeen()
   }
 

@@ -183,9 +183,15 @@ def test_concurrency_counts_what_runs_over_a_restart(new_server):
         server.api.bulk([{"type": "a"}] * 5)
         agent.received(2)
         server.restart()
-        holds(lambda: len(agent.dispatches) == 2, 1)
+
+        # The crash may have come before the server knew that they were delivered: it may hand
+        # the same attempts over once more (at least once), and no others.
+        def attempts():
+            return {(dispatch["taskId"], dispatch["attempt"]) for dispatch in agent.dispatches}
+
+        holds(lambda: len(attempts()) == 2, 1)
         assert agent.succeed(agent.dispatches[0]).status == 200
-        agent.received(3)
+        eventually(lambda: len(attempts()) == 3, 5)
 
 
 def test_slots_of_cancelled_work_stay_taken_until_reported(server, api, kind):

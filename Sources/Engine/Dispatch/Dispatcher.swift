@@ -78,7 +78,9 @@ extension Engine {
 
   private func act(on answer: DispatchAnswer, for task: RunningTask) async {
     switch answer {
-    case .accepted: await repeatEnd(of: task)
+    case .accepted:
+      acceptances.add(task, uptime: world.uptime())
+      await repeatEnd(of: task)
     case .report(let report):
       await settleSurely(task, report, reporter: task.agent)
     case .failed(let code, let message, _):

@@ -29,6 +29,7 @@ extension Engine {
         id: task.id, attempt: task.attempt, leaseUntil: until, progress: report.progress,
         message: report.message, logs: report.logs)
     }
+    acceptances.remove(id)
     guard let current, try await renew([current]) == [true] else {
       return try await refuse(id, agent)
     }

@@ -37,6 +37,7 @@ extension Engine {
     for (agent, poll) in polls.expired(now: steadyNow, except: served) { dismiss(poll, of: agent) }
     let due = core.withLock { $0.tick(now: now) }
     if due.mayPlan { kick() }
+    await markAccepted(before: world.uptime() - Acceptances.delay)
     for batch in due.lapsed.chunks(of: Limits.claimBatch) { await endLapsed(batch, now: now) }
     for batch in due.pastDeadline.chunks(of: Limits.claimBatch) {
       await endPastDeadline(batch, now: now)
