@@ -53,7 +53,7 @@ struct Ledger {
         promise: "fencing",
         detail:
           "\(applied.id): a report of attempt \(report.truth) by \(report.agent) "
-            + "settled attempt \(applied.attempt) of \(applied.agent)"
+          + "settled attempt \(applied.attempt) of \(applied.agent)"
       )
     }
   }

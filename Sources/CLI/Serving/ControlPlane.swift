@@ -178,7 +178,7 @@ struct ControlPlane {
     if text.contains("Address already in use") {
       return
         "Port \(config.port) on \(config.host) is in use; "
-          + "stop the other program or choose another --port."
+        + "stop the other program or choose another --port."
     }
     if text.contains("Permission denied") {
       return "Port \(config.port) may not be used by this user; choose one above 1023."
