@@ -144,9 +144,41 @@ import Testing
       })
   }
 
+  /// Until the server stops and gives the request up.
+  private func neverAnswers(_ connector: ScriptedConnector) {
+    connector.answers { _ in
+      let gate = Gate()
+      await withTaskCancellationHandler {
+        await gate.pass()
+      } onCancel: {
+        gate.open()
+      }
+      return .failed(code: "NO_ANSWER", message: "given up", countsForBreaker: true)
+    }
+  }
+
+  @Test func `what was accepted is not handed over again`() async throws {
+    let first = try await EngineCase.open()
+    var id: TaskID?
+    try await first.whileRunning {
+      try await first.agent("a")
+      let task = try await first.dispatched().task.running.id
+      try await first.until("accepted") { first.engine.acceptances.count == 1 }
+      id = task
+    }
+    let second = try await EngineCase.open(store: first.store, world: first.world)
+    try await second.whileRunning {
+      let marked = try await second.record(#require(id))
+      #expect(marked.state == .running && marked.progress == 0)
+      _ = try await second.dispatched()
+      #expect(second.connector.started(try #require(id), attempt: 1) == nil)
+    }
+  }
+
   @Test func `a start hands over again what may not have arrived`() async throws {
     let first = try await EngineCase.open()
     var tasks: [RunningTask] = []
+    neverAnswers(first.connector)
     try await first.whileRunning {
       try await first.agent("a")
       for _ in 0..<2 { tasks.append(try await first.dispatched().task.running) }
@@ -166,6 +198,7 @@ import Testing
   @Test func `a repeat that is not delivered puts the task back`() async throws {
     let first = try await EngineCase.open()
     var id: TaskID?
+    neverAnswers(first.connector)
     try await first.whileRunning {
       try await first.agent("a")
       id = try await first.dispatched().task.running.id

@@ -15,6 +15,8 @@ final class Acceptances: Sendable {
     accepted.withLock { $0[task.id] = (task.attempt, uptime) }
   }
 
+  var count: Int { accepted.withLock { $0.count } }
+
   func remove(_ id: TaskID) { accepted.withLock { _ = $0.removeValue(forKey: id) } }
 
   /// Takes out those that were accepted before `uptime`.
