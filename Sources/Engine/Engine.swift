@@ -32,6 +32,8 @@ package final class Engine: Service {
   let retiring = Mutex<Set<AgentID>>([])
   /// Every demand of the scheduler. Taken inside `core`, never the other way round.
   let knownDemands: Mutex<Set<Demand>>
+  /// Claimed in the commit that stored them; the dispatcher has not seen them yet.
+  let claimedAhead = Mutex<[ClaimedTask]>([])
   let kicks = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
   let jobs = AsyncStream<Job>.makeStream(bufferingPolicy: .bufferingOldest(Engine.waitingJobs))
   private static let waitingJobs = 10_000

@@ -59,7 +59,9 @@ final class SimulatedPlane {
   ) throws(Violation) {
     for write in inFlight {
       switch write.operation {
-      case .submit(let tasks): _ = disk.submit(tasks)
+      case .submit(let tasks):
+        guard case .stored(let stored) = disk.submit(tasks) else { continue }
+        for task in stored { if let task = task.claimed { try ledger.claimed(task.running) } }
       case .claim(let claims):
         for task in disk.claim(claims) { if let task { try ledger.claimed(task.running) } }
       case .settle(let request, let task, let report):
@@ -92,10 +94,7 @@ final class SimulatedPlane {
     case .submit(let tasks): try finishSubmit(tasks, simulator)
     case .claim(let claims):
       for (claim, result) in zip(claims, simulator.disk.claim(claims)) {
-        if let result { try simulator.ledger.claimed(result.running) }
-        guard let task = core.claimed(claim.id, result) else { continue }
-        if polls[claim.agent] != nil { polls[claim.agent, default: 1] -= 1 }
-        simulator.schedule(.deliver(task), in: simulator.chance.time(0...30))
+        try finish(claim, result, simulator)
       }
     case .settle(let request, let task, let report):
       guard simulator.disk.settle([request]) == [.applied] else { return }
@@ -118,10 +117,28 @@ final class SimulatedPlane {
     }
   }
 
+  private func finish(
+    _ claim: ClaimRequest, _ result: ClaimedTask?, _ simulator: Simulator
+  ) throws(Violation) {
+    if let result { try simulator.ledger.claimed(result.running) }
+    guard let task = core.claimed(claim.id, result) else { return }
+    if polls[claim.agent] != nil { polls[claim.agent, default: 1] -= 1 }
+    simulator.schedule(.deliver(task), in: simulator.chance.time(0...30))
+  }
+
   private func finishSubmit(_ tasks: [TaskInsert], _ simulator: Simulator) throws(Violation) {
-    guard case .stored(let stored) = simulator.disk.submit(tasks) else { return }
+    guard case .stored(let stored) = simulator.disk.submit(tasks) else {
+      for insert in tasks where insert.claim != nil { core.claimAheadFailed(insert.id) }
+      return
+    }
     for (insert, stored) in zip(tasks, stored) {
-      if stored.isNew {
+      if let claim = insert.claim {
+        if stored.isNew {
+          try finish(claim, stored.claimed, simulator)
+        } else {
+          core.claimAheadFailed(insert.id)
+        }
+      } else if stored.isNew {
         core.add(stored.demand, insert.task.demand, now: simulator.clock)
         core.enqueue(
           stored.id, demand: stored.demand, key: insert.task.key, priority: insert.task.priority,
@@ -141,7 +158,9 @@ final class SimulatedPlane {
   func submit(_ task: NewTask, _ simulator: Simulator) {
     let id = simulator.ids.next(1, now: simulator.clock).lowerBound
     let hash = task.idempotencyKey.map { Array($0.utf8) }
-    write(.submit([TaskInsert(id: TaskID(rawValue: id), task: task, bodyHash: hash)]), simulator)
+    var insert = TaskInsert(id: TaskID(rawValue: id), task: task, bodyHash: hash)
+    insert.claim = core.claimAhead(insert, now: simulator.clock) { simulator.chance.next() }
+    write(.submit([insert]), simulator)
   }
 
   func pump(_ simulator: Simulator) {

@@ -102,7 +102,8 @@ extension StoreModel {
         stored.append(.init(id: id, isNew: false, demand: demand))
       } else {
         add(insert, demand)
-        stored.append(.init(id: insert.id, isNew: true, demand: demand))
+        let claimed = insert.claim.flatMap { claim([$0]).first ?? nil }
+        stored.append(.init(id: insert.id, isNew: true, demand: demand, claimed: claimed))
       }
     }
     keys.merge(ofBatch) { old, _ in old }

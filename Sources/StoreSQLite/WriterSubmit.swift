@@ -21,7 +21,9 @@ extension Writer {
       }
       try write(tasks[index], demand)
       counters.add(1, to: .queued, of: demand)
-      stored.append(.init(id: tasks[index].id, isNew: true, demand: demand))
+      var new = SubmitResult.Stored(id: tasks[index].id, isNew: true, demand: demand)
+      if let request = tasks[index].claim { new.claimed = try claim(request) }
+      stored.append(new)
     }
     return .stored(stored)
   }
@@ -163,7 +165,7 @@ final class StagedBulk: @unchecked Sendable {
       last.id.rawValue - first.id.rawValue == Int64(tasks.count) - 1
     else { return nil }
     for (index, insert) in tasks.enumerated() {
-      guard insert.task.idempotencyKey == nil,
+      guard insert.task.idempotencyKey == nil, insert.claim == nil,
         insert.id.rawValue == first.id.rawValue + Int64(index)
       else { return nil }
     }

@@ -30,7 +30,7 @@ import Testing
     "Simulate": ["Domain", "Engine", "Simulation", "ArgumentParser"],
     "StoreSQLite": platform.union(["Domain", "Engine", "Logging", "GRDB", "GRDBSQLite", "Crypto"]),
     "Agents": platform.union(server).union(nio)
-      .union(["Domain", "Engine", "AsyncHTTPClient", "Subprocess", "Crypto"]),
+      .union(collections).union(["Domain", "Engine", "Subprocess", "Crypto"]),
     "Web": platform.union(server).union(nio)
       .union(["Domain", "Engine", "Hummingbird", "HummingbirdCore", "Crypto"]),
     "OrreryClient": platform.union(nio).union(["Domain", "AsyncHTTPClient", "Logging", "Crypto"]),

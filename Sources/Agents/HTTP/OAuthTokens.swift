@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Access tokens of agents that want OAuth 2.0 client credentials (RFC 6749, 4.4).
-internal import AsyncHTTPClient
 internal import Domain
 internal import Engine
 private import NIOCore

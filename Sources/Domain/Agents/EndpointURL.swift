@@ -22,6 +22,10 @@ package struct EndpointURL: Sendable, Hashable {
   package let host: String
   /// The given port, or the scheme's own.
   package let port: Int
+  /// Path and query as they stand in a request line, at least `/` (RFC 9112, 3.2.1).
+  package let target: String
+  /// Host and port, without the scheme's own port: the value of the header Host.
+  package let authority: String
 
   private static let longest = 2_048
   private static let longestHost = 253
@@ -41,21 +45,23 @@ package struct EndpointURL: Sendable, Hashable {
     }
     let rest = bytes[(colon + 3)...]
     let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }
-    let authority = rest[..<(end ?? rest.endIndex)]
-    guard !authority.contains(UInt8(ascii: "@")) else { throw .userInformation }
-    let (host, port) = try Self.split(authority)
+    let site = rest[..<(end ?? rest.endIndex)]
+    guard !site.contains(UInt8(ascii: "@")) else { throw .userInformation }
+    let (host, port) = try Self.split(site)
     self.host = String(decoding: host, as: UTF8.self)
     self.port = try port.map(Self.port) ?? (isSecure ? 443 : 80)
-    try Self.checkEscapes(rest[(end ?? rest.endIndex)...])
+    let path = rest[(end ?? rest.endIndex)...]
+    try Self.checkEscapes(path)
+    let name = host.contains(UInt8(ascii: ":")) ? "[\(self.host)]" : self.host
+    authority = self.port == (isSecure ? 443 : 80) ? name : "\(name):\(self.port)"
+    let slash = path.first == UInt8(ascii: "/") ? "" : "/"
+    target = slash + String(decoding: path, as: UTF8.self)
     self.text = text
   }
 
   /// Scheme, host and port, as a browser would write the origin.
-  package var origin: String {
-    let name = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
-    let scheme = isSecure ? "https" : "http"
-    return port == (isSecure ? 443 : 80) ? "\(scheme)://\(name)" : "\(scheme)://\(name):\(port)"
-  }
+  package var origin: String { (isSecure ? "https://" : "http://") + authority }
+
 
   // MARK: Parts
 

@@ -9,7 +9,7 @@ extension Engine {
   func dispatchLoop() async {
     await withDiscardingTaskGroup { group in
       for await _ in kicks.stream {
-        while let started = await claimNext() {
+        while let started = await next() {
           for task in started.pushed { group.addTask { await self.handOver(task) } }
           await serve(started.pulled)
         }
@@ -17,12 +17,35 @@ extension Engine {
     }
   }
 
+  /// Claimed tasks, by how their agents are reached.
   private struct Started {
     var pushed: [ClaimedTask] = []
     var pulled: [AgentID: [ClaimedTask]] = [:]
+
+    mutating func add(_ task: ClaimedTask, _ core: borrowing Scheduler) {
+      if core.agent(task.running.agent)?.isPush == true {
+        pushed.append(task)
+      } else {
+        pulled[task.running.agent, default: []].append(task)
+      }
+    }
   }
 
-  /// One round: plan, commit the claims, sort them by how their agents are reached.
+  /// What was claimed together with its submission, before what waits in the queue.
+  private func next() async -> Started? {
+    let ahead = claimedAhead.withLock { tasks in
+      defer { tasks.removeAll() }
+      return tasks
+    }
+    guard !ahead.isEmpty else { return await claimNext() }
+    return core.withLock { core in
+      var started = Started()
+      for task in ahead { started.add(task, core) }
+      return started
+    }
+  }
+
+  /// One round: plan, and commit the claims.
   private func claimNext() async -> Started? {
     guard isOpen else { return nil }
     let now = world.now()
@@ -35,12 +58,7 @@ extension Engine {
       return core.withLock { core in
         var started = Started()
         for (claim, result) in zip(claims, results) {
-          guard let task = core.claimed(claim.id, result) else { continue }
-          if core.agent(claim.agent)?.isPush == true {
-            started.pushed.append(task)
-          } else {
-            started.pulled[claim.agent, default: []].append(task)
-          }
+          if let task = core.claimed(claim.id, result) { started.add(task, core) }
         }
         return started
       }

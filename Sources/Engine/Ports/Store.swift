@@ -12,6 +12,7 @@ package protocol Store: Sendable {
   // MARK: Tasks
 
   /// Stores new tasks as queued, all or none: an idempotency conflict anywhere stores nothing.
+  /// New ones that carry a claim are given out at once, as `claim` would.
   /// Batches without keys may be written in several commits that become visible with the last one.
   func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult
 

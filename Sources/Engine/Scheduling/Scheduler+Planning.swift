@@ -123,14 +123,21 @@ extension Scheduler {
   }
 
   private mutating func assign(_ pick: Pick, now: Timestamp, token: Int64) -> ClaimRequest {
-    let id = TaskID(rawValue: pick.head.id)
-    let key = demands[pick.demand]?.ready.key(of: pick.head)
-    if let type = demands[pick.demand]?.type { types[type].started(key: key, now: now) }
-    let isTrial = agents[pick.agent]?.assigned(now: now) ?? false
+    assign(
+      TaskID(rawValue: pick.head.id), demand: pick.demand,
+      key: demands[pick.demand]?.ready.key(of: pick.head), priority: pick.head.priority,
+      to: pick.agent, now: now, token: token)
+  }
+
+  private mutating func assign(
+    _ id: TaskID, demand: Int, key: String?, priority: Int, to agent: Int, now: Timestamp,
+    token: Int64
+  ) -> ClaimRequest {
+    if let type = demands[demand]?.type { types[type].started(key: key, now: now) }
+    let isTrial = agents[agent]?.assigned(now: now) ?? false
     claiming[id] = Claiming(
-      agent: pick.agent, demand: pick.demand, key: key, priority: pick.head.priority, at: now,
-      isTrial: isTrial)
-    let record = agents[pick.agent]?.record
+      agent: agent, demand: demand, key: key, priority: priority, at: now, isTrial: isTrial)
+    let record = agents[agent]?.record
     return ClaimRequest(
       id: id, agent: record?.id ?? AgentID(stored: ""), token: token, now: now,
       defaultTimeout: record?.timeout ?? Limits.defaultTimeout,
@@ -141,6 +148,34 @@ extension Scheduler {
   /// Agents with a claim on its way to the store.
   var agentsBeingServed: Set<AgentID> {
     Set(claiming.values.compactMap { $0.agent >= 0 ? agents[$0.agent]?.record.id : nil })
+  }
+
+  // MARK: Claims ahead of the commit
+
+  /// Gives a task out that is just being stored, so that one commit serves both; nil if it must
+  /// take its place in the queue. Nobody may stand before it: nothing is there to be planned, and
+  /// its own kind has a free agent. `claimed` or `claimAheadFailed` follows.
+  package mutating func claimAhead(
+    _ insert: TaskInsert, now: Timestamp, random: () -> UInt64
+  ) -> ClaimRequest? {
+    let task = insert.task
+    guard candidates.isEmpty, freedAgents.isEmpty, freedTypes.isEmpty,
+      let index = demandIndex[task.demand], let slots = demands[index], slots.ready.isEmpty,
+      task.runAt.map({ $0 <= now }) ?? true, types[slots.type].mayStart(now: now),
+      task.key.map({ types[slots.type].mayStart(key: $0, now: now) }) ?? true,
+      let agent = bestAgent(of: index, now: now)
+    else { return nil }
+    queued += 1
+    return assign(
+      insert.id, demand: index, key: task.key, priority: task.priority, to: agent, now: now,
+      token: Int64(bitPattern: random()))
+  }
+
+  /// The task was not stored, or an older one stands for it.
+  package mutating func claimAheadFailed(_ id: TaskID) {
+    guard let claim = claiming.removeValue(forKey: id) else { return }
+    queued -= 1
+    abandon(claim)
   }
 
   // MARK: Claims, after their commit

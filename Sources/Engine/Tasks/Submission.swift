@@ -26,12 +26,17 @@ extension Engine {
     let now = world.now()
     try checkRoom(for: batch)
     let ids = ids.next(batch.count, now: now)
-    let inserts = zip(ids, batch).map { id, item in
+    var inserts = zip(ids, batch).map { id, item in
       TaskInsert(id: TaskID(rawValue: id), task: item.task, bodyHash: item.bodyHash)
     }
-    let result = try await stored { () throws(StoreError) in try await store.submit(inserts) }
-    switch result {
+    if inserts.count == 1, isOpen {
+      inserts[0].claim = core.withLock {
+        $0.claimAhead(inserts[0], now: now, random: world.random)
+      }
+    }
+    switch try await store(inserts) {
     case .conflict(let index):
+      giveUpClaims(of: inserts)
       throw ControlError(
         .idempotencyConflict,
         "This idempotency key was used before for a task with another body.",
@@ -40,6 +45,23 @@ extension Engine {
       enqueue(inserts, stored, now: now)
       return stored.map { Submitted(id: $0.id, isNew: $0.isNew) }
     }
+  }
+
+  private func store(_ inserts: [TaskInsert]) async throws(ControlError) -> SubmitResult {
+    do throws(ControlError) {
+      return try await stored { () throws(StoreError) in try await store.submit(inserts) }
+    } catch {
+      giveUpClaims(of: inserts)
+      throw error
+    }
+  }
+
+  private func giveUpClaims(of inserts: [TaskInsert]) {
+    guard inserts.contains(where: { $0.claim != nil }) else { return }
+    core.withLock { core in
+      for insert in inserts where insert.claim != nil { core.claimAheadFailed(insert.id) }
+    }
+    kick()
   }
 
   private func checkRoom(for batch: [Submission]) throws(ControlError) {
@@ -62,8 +84,13 @@ extension Engine {
 
   private func enqueue(_ inserts: [TaskInsert], _ stored: [SubmitResult.Stored], now: Timestamp) {
     core.withLock { core in
-      for (insert, stored) in zip(inserts, stored) where stored.isNew {
+      for (insert, stored) in zip(inserts, stored) {
         let task = insert.task
+        guard insert.claim == nil else {
+          finishClaim(of: insert.id, stored, &core)
+          continue
+        }
+        guard stored.isNew else { continue }
         if !core.knows(stored.demand) {
           core.add(stored.demand, task.demand, now: now)
           knownDemands.withLock { _ = $0.insert(task.demand) }
@@ -74,5 +101,15 @@ extension Engine {
       }
     }
     kick()
+  }
+
+  /// A task that was given out in the commit that stored it.
+  private func finishClaim(
+    of id: TaskID, _ stored: SubmitResult.Stored, _ core: inout Scheduler
+  ) {
+    guard stored.isNew else { return core.claimAheadFailed(id) }
+    if let task = core.claimed(id, stored.claimed) {
+      claimedAhead.withLock { $0.append(task) }
+    }
   }
 }
