@@ -17,6 +17,11 @@ package final class MemoryStore: Store {
   }
 
   package func submit(_ tasks: [TaskInsert]) -> SubmitResult { with { $0.submit(tasks) } }
+  package func stage(_ tasks: [TaskInsert], in bulk: Bulk) -> [DemandID] {
+    with { $0.stage(tasks, in: bulk) }
+  }
+  package func publish(_ bulk: Bulk) { with { $0.publish(bulk) } }
+  package func discard(_ bulk: Bulk) { with { $0.discard(bulk) } }
   package func claim(_ claims: [ClaimRequest]) -> [ClaimedTask?] { with { $0.claim(claims) } }
   package func settle(_ settlements: [SettleRequest]) -> [SettleResult] {
     with { $0.settle(settlements) }

@@ -11,6 +11,8 @@ package struct StoreModel: Sendable {
   var demandNumbers: [Demand: DemandID] = [:]
   var demandList: [Demand] = []
   var keys: [String: Key] = [:]
+  /// Bulks that are not published, by first id.
+  var bulks: [Int64: [TaskInsert]] = [:]
   var typeCounts: [String: TypeCounts] = [:]
   var newestID: TaskID?
 
@@ -109,6 +111,20 @@ extension StoreModel {
     keys.merge(ofBatch) { old, _ in old }
     return .stored(stored)
   }
+
+  package mutating func stage(_ tasks: [TaskInsert], in bulk: Bulk) -> [DemandID] {
+    guard !bulk.isAbandoned else { return [] }
+    bulks[bulk.ids.lowerBound, default: []] += tasks
+    return tasks.map { number(of: $0.task.demand) }
+  }
+
+  package mutating func publish(_ bulk: Bulk) {
+    for insert in bulks.removeValue(forKey: bulk.ids.lowerBound) ?? [] {
+      add(insert, number(of: insert.task.demand))
+    }
+  }
+
+  package mutating func discard(_ bulk: Bulk) { bulks[bulk.ids.lowerBound] = nil }
 
   private mutating func add(_ insert: TaskInsert, _ demand: DemandID) {
     var row = Row(task: insert.task, demand: demand)

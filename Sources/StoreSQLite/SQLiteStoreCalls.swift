@@ -8,31 +8,26 @@ extension SQLiteStore {
   // MARK: Tasks
 
   package func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult {
-    guard let bulk = StagedBulk(tasks) else {
-      return try await commits.write(rows: tasks.count) { writer throws(StoreError) in
-        try writer.submit(tasks)
-      }
-    }
-    do throws(StoreError) {
-      return try await commits.writeStepwise(rows: StagedBulk.chunk) { writer throws(StoreError) in
-        try writer.stage(bulk)
-      }
-    } catch {
-      await discard(bulk.range)
-      throw error
+    try await commits.write(rows: tasks.count) { writer throws(StoreError) in
+      try writer.submit(tasks)
     }
   }
 
-  /// Removes what was written of a bulk. If that fails too, it stays hidden until the next start.
-  private func discard(_ range: ClosedRange<Int64>) async {
-    do throws(StoreError) {
-      _ = try await commits.writeStepwise(rows: StagedBulk.chunk) { writer throws(StoreError) in
-        try writer.discard(range) ? true : nil
-      }
-    } catch {
-      logger.warning(
-        "Part of a failed bulk stays in the database until the next start.",
-        metadata: ["error": "\(error)"])
+  package func stage(
+    _ tasks: [TaskInsert], in bulk: Bulk
+  ) async throws(StoreError) -> [DemandID] {
+    try await commits.writeStepwise(rows: tasks.count) { writer throws(StoreError) in
+      try writer.stage(tasks, in: bulk)
+    }
+  }
+
+  package func publish(_ bulk: Bulk) async throws(StoreError) {
+    try await commits.write { writer throws(StoreError) in try writer.publish(bulk) }
+  }
+
+  package func discard(_ bulk: Bulk) async throws(StoreError) {
+    _ = try await commits.writeStepwise(rows: 1) { writer throws(StoreError) in
+      try writer.discard(bulk) ? true : nil
     }
   }
 

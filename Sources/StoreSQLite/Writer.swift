@@ -12,10 +12,7 @@ final class Writer: CommitTarget, @unchecked Sendable {
   let demands: DemandTable
   let counters: Counters
   let statements: Statements
-  /// Ranges of ids that a staged bulk is being written into, or failed in.
-  private(set) var staged: [ClosedRange<Int64>] = []
-  /// Ranges that are done with once this transaction is committed.
-  private var unstaged: [ClosedRange<Int64>] = []
+  var staged = StagedBulks()
 
   /// Pages in the log, as of the last commit.
   private var logPages = 0
@@ -79,10 +76,7 @@ final class Writer: CommitTarget, @unchecked Sendable {
     try counters.write(demands)
     try commitStatement.run()
     demands.publish()
-    if !unstaged.isEmpty {
-      staged.removeAll(where: unstaged.contains)
-      unstaged = []
-    }
+    staged.committed()
   }
 
   func rollback() {
@@ -92,7 +86,7 @@ final class Writer: CommitTarget, @unchecked Sendable {
     }
     counters.forget()
     demands.forget()
-    unstaged = []
+    staged.rolledBack()
   }
 
   // MARK: The log
@@ -118,16 +112,5 @@ final class Writer: CommitTarget, @unchecked Sendable {
     if let sentence = Checkpointer.checkpoint(connection) { throw .unavailable(sentence) }
     // The next transaction starts the log afresh, unless somebody still reads from it.
     checkpointAt = logPages + Checkpointer.pages
-  }
-
-  // MARK: Staged bulks
-
-  func addStaged(_ range: ClosedRange<Int64>) { staged.append(range) }
-
-  func unstageAfterCommit(_ range: ClosedRange<Int64>) { unstaged.append(range) }
-
-  /// Whether a task is part of a bulk that nobody may see yet.
-  func isStaged(_ id: TaskID) -> Bool {
-    !staged.isEmpty && staged.contains { $0.contains(id.rawValue) }
   }
 }

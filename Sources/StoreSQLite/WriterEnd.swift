@@ -94,7 +94,7 @@ extension Writer {
   // MARK: Operators
 
   func hasten(_ id: TaskID, at now: Timestamp) throws(StoreError) -> Bool {
-    guard !isStaged(id), try queued(id)?.state == .queued else { return false }
+    guard !staged.contains(id), try queued(id)?.state == .queued else { return false }
     let update = try statement(
       "UPDATE queue SET not_before = NULL WHERE id = ?1 AND not_before > ?2")
     try update.bind(1, id.rawValue)
@@ -108,6 +108,6 @@ extension Writer {
     try update.bind(1, id.rawValue)
     try update.run()
     if update.changes > 0 { return true }
-    return isStaged(id) ? false : try queued(id) != nil
+    return staged.contains(id) ? false : try queued(id) != nil
   }
 }

@@ -7,7 +7,7 @@ extension Writer {
   // MARK: Claiming
 
   func claim(_ request: ClaimRequest) throws(StoreError) -> ClaimedTask? {
-    guard !isStaged(request.id) else { return nil }
+    guard !staged.contains(request.id) else { return nil }
     let select = statements.selectForClaim
     try select.bind(1, request.id.rawValue)
     defer { select.reset() }
@@ -97,7 +97,7 @@ extension Writer {
   // MARK: Ending without a report
 
   func end(_ request: EndRequest) throws(StoreError) -> EndResult {
-    guard !isStaged(request.id) else { return .notFound }
+    guard !staged.contains(request.id) else { return .notFound }
     guard let row = try queued(request.id) else { return try ended(request.id) }
     let running = row.state == .running ? try running(request.id) : nil
     var end = End(id: request.id, state: request.state, row: row, at: request.now)

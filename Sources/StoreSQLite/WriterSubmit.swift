@@ -101,42 +101,50 @@ extension Writer {
 
   // MARK: Staged
 
-  /// Writes the next chunk of a staged bulk; the result with the last one.
-  func stage(_ bulk: StagedBulk) throws(StoreError) -> SubmitResult? {
-    if bulk.next == 0 {
-      addStaged(bulk.range)
+  /// Writes a part of a bulk.
+  func stage(_ tasks: [TaskInsert], in bulk: Bulk) throws(StoreError) -> [DemandID] {
+    guard !bulk.isAbandoned else { return [] }
+    if staged.open(bulk.ids) {
       let mark = try statement("INSERT INTO bulk (first, last) VALUES (?1, ?2)")
-      try mark.bind(1, bulk.range.lowerBound)
-      try mark.bind(2, bulk.range.upperBound)
+      try mark.bind(1, bulk.ids.lowerBound)
+      try mark.bind(2, bulk.ids.upperBound)
       try mark.run()
     }
-    let end = min(bulk.next + StagedBulk.chunk, bulk.tasks.count)
-    for insert in bulk.tasks[bulk.next..<end] {
+    var numbers: [DemandID] = []
+    numbers.reserveCapacity(tasks.count)
+    for insert in tasks {
       let demand = try demands.id(of: insert.task.demand)
       try write(insert, demand)
-      bulk.stored.append(.init(id: insert.id, isNew: true, demand: demand))
+      numbers.append(demand)
     }
-    bulk.next = end
-    guard end == bulk.tasks.count else { return nil }
-    for stored in bulk.stored { counters.add(1, to: .queued, of: stored.demand) }
-    try unmark(bulk.range)
-    return .stored(bulk.stored)
+    staged.add(numbers, to: bulk.ids)
+    return numbers
   }
 
+  func publish(_ bulk: Bulk) throws(StoreError) {
+    for (demand, count) in staged.counts(of: bulk.ids) {
+      counters.add(count, to: .queued, of: demand)
+    }
+    try unmark(bulk.ids)
+  }
+
+  /// Rows of a failed bulk that one transaction removes.
+  private static let discardedRows = 750
+
   /// Removes the next rows of a bulk that failed; true once nothing is left.
-  func discard(_ range: ClosedRange<Int64>) throws(StoreError) -> Bool {
+  func discard(_ bulk: Bulk) throws(StoreError) -> Bool {
     for table in ["queue", "tasks"] {
       let delete = try statement(
         """
         DELETE FROM \(table) WHERE id IN
-          (SELECT id FROM \(table) WHERE id BETWEEN ?1 AND ?2 LIMIT \(StagedBulk.chunk))
+          (SELECT id FROM \(table) WHERE id BETWEEN ?1 AND ?2 LIMIT \(Self.discardedRows))
         """)
-      try delete.bind(1, range.lowerBound)
-      try delete.bind(2, range.upperBound)
+      try delete.bind(1, bulk.ids.lowerBound)
+      try delete.bind(2, bulk.ids.upperBound)
       try delete.run()
-      if delete.changes == StagedBulk.chunk { return false }
+      if delete.changes == Self.discardedRows { return false }
     }
-    try unmark(range)
+    try unmark(bulk.ids)
     return true
   }
 
@@ -144,33 +152,6 @@ extension Writer {
     let delete = try statement("DELETE FROM bulk WHERE first = ?1")
     try delete.bind(1, range.lowerBound)
     try delete.run()
-    unstageAfterCommit(range)
-  }
-}
-
-/// A bulk without keys on its way through several transactions. Confined to the writer's thread
-/// once it is queued.
-final class StagedBulk: @unchecked Sendable {
-  /// Rows per transaction: few milliseconds, so that others wait no longer.
-  static let chunk = 750
-
-  let tasks: [TaskInsert]
-  let range: ClosedRange<Int64>
-  var next = 0
-  var stored: [SubmitResult.Stored] = []
-
-  /// Nil unless the batch is long, has no keys, and its ids are consecutive.
-  init?(_ tasks: [TaskInsert]) {
-    guard tasks.count > Self.chunk, let first = tasks.first, let last = tasks.last,
-      last.id.rawValue - first.id.rawValue == Int64(tasks.count) - 1
-    else { return nil }
-    for (index, insert) in tasks.enumerated() {
-      guard insert.task.idempotencyKey == nil, insert.claim == nil,
-        insert.id.rawValue == first.id.rawValue + Int64(index)
-      else { return nil }
-    }
-    self.tasks = tasks
-    range = first.id.rawValue...last.id.rawValue
-    stored.reserveCapacity(tasks.count)
+    staged.close(range)
   }
 }

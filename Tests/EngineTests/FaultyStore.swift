@@ -7,7 +7,7 @@ import Synchronization
 
 final class FaultyStore: Store {
   enum Call: Hashable, Sendable {
-    case submit, claim, settle, renew, release, end, task, appendLogs, saveAgent, saveType
+    case submit, stage, publish, discard, claim, settle, renew, release, end, task, appendLogs, saveAgent, saveType
     case removeAgent, purge, saveToken, reseal, touch
   }
 
@@ -49,6 +49,21 @@ final class FaultyStore: Store {
   func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult {
     try await enter(.submit)
     return inner.submit(tasks)
+  }
+
+  func stage(_ tasks: [TaskInsert], in bulk: Bulk) async throws(StoreError) -> [DemandID] {
+    try await enter(.stage)
+    return inner.stage(tasks, in: bulk)
+  }
+
+  func publish(_ bulk: Bulk) async throws(StoreError) {
+    try await enter(.publish)
+    inner.publish(bulk)
+  }
+
+  func discard(_ bulk: Bulk) async throws(StoreError) {
+    try await enter(.discard)
+    inner.discard(bulk)
   }
 
   func claim(_ claims: [ClaimRequest]) async throws(StoreError) -> [ClaimedTask?] {

@@ -13,8 +13,17 @@ package protocol Store: Sendable {
 
   /// Stores new tasks as queued, all or none: an idempotency conflict anywhere stores nothing.
   /// New ones that carry a claim are given out at once, as `claim` would.
-  /// Batches without keys may be written in several commits that become visible with the last one.
   func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult
+
+  /// Writes a part of a bulk, without keys and claims. Parts may be under way at the same time;
+  /// nothing of the bulk is seen before `publish`, and if the process ends before, it is gone.
+  func stage(_ tasks: [TaskInsert], in bulk: Bulk) async throws(StoreError) -> [DemandID]
+
+  /// Shows everything that was staged, at one moment.
+  func publish(_ bulk: Bulk) async throws(StoreError)
+
+  /// Removes what was staged of an abandoned bulk.
+  func discard(_ bulk: Bulk) async throws(StoreError)
 
   /// Gives queued tasks to agents: state running, attempt + 1, lease and token set. Nil where
   /// the task is no longer queued.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What goes into and comes out of a store.
 package import Domain
+private import Synchronization
 
 /// The store's number of a demand; small, dense, never reused.
 package struct DemandID: Hashable, Sendable {
@@ -24,6 +25,21 @@ package struct TaskInsert: Sendable {
     self.bodyHash = bodyHash
     self.claim = claim
   }
+}
+
+/// Many tasks that are stored part by part, and seen all or none.
+package final class Bulk: Sendable {
+  /// The ids of its tasks, and of no others; not all of them need be used.
+  package let ids: ClosedRange<Int64>
+  private let abandoned = Atomic<Bool>(false)
+
+  package init(ids: ClosedRange<Int64>) {
+    self.ids = ids
+  }
+
+  /// No further part will be written; `discard` follows.
+  package func abandon() { abandoned.store(true, ordering: .releasing) }
+  package var isAbandoned: Bool { abandoned.load(ordering: .acquiring) }
 }
 
 package enum SubmitResult: Sendable, Equatable {

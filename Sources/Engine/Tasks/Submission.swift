@@ -42,7 +42,7 @@ extension Engine {
         "This idempotency key was used before for a task with another body.",
         path: batch.count > 1 ? "[\(index)].idempotencyKey" : "idempotencyKey")
     case .stored(let stored):
-      enqueue(inserts, stored, now: now)
+      take(inserts, stored, now: now)
       return stored.map { Submitted(id: $0.id, isNew: $0.isNew) }
     }
   }
@@ -64,13 +64,21 @@ extension Engine {
     kick()
   }
 
-  private func checkRoom(for batch: [Submission]) throws(ControlError) {
+  func checkRoom(for batch: [Submission]) throws(ControlError) {
+    try checkRoom(forTasks: batch.count)
+    try checkDemands(of: batch)
+  }
+
+  func checkRoom(forTasks count: Int) throws(ControlError) {
     let queued = core.withLock { $0.queued }
-    guard queued + batch.count <= limits.queuedTasks else {
+    guard queued + count <= limits.queuedTasks else {
       throw ControlError(
         .limitReached, "\(queued) tasks are queued; the limit is \(limits.queuedTasks).",
         retryAfter: 5)
     }
+  }
+
+  func checkDemands(of batch: [Submission]) throws(ControlError) {
     let (demands, new) = knownDemands.withLock { known in
       guard known.count + batch.count > limits.demands else { return (known.count, 0) }
       return (known.count, Set(batch.map(\.task.demand)).subtracting(known).count)
@@ -82,25 +90,32 @@ extension Engine {
     }
   }
 
-  private func enqueue(_ inserts: [TaskInsert], _ stored: [SubmitResult.Stored], now: Timestamp) {
+  private func take(
+    _ inserts: [TaskInsert], _ stored: [SubmitResult.Stored], now: Timestamp
+  ) {
     core.withLock { core in
       for (insert, stored) in zip(inserts, stored) {
-        let task = insert.task
-        guard insert.claim == nil else {
+        if insert.claim != nil {
           finishClaim(of: insert.id, stored, &core)
-          continue
+        } else if stored.isNew {
+          enqueue(insert, stored.demand, &core, now: now)
         }
-        guard stored.isNew else { continue }
-        if !core.knows(stored.demand) {
-          core.add(stored.demand, task.demand, now: now)
-          knownDemands.withLock { _ = $0.insert(task.demand) }
-        }
-        core.enqueue(
-          stored.id, demand: stored.demand, key: task.key, priority: task.priority,
-          notBefore: task.runAt, deadline: task.deadline, now: now)
       }
     }
     kick()
+  }
+
+  func enqueue(
+    _ insert: TaskInsert, _ demand: DemandID, _ core: inout Scheduler, now: Timestamp
+  ) {
+    let task = insert.task
+    if !core.knows(demand) {
+      core.add(demand, task.demand, now: now)
+      knownDemands.withLock { _ = $0.insert(task.demand) }
+    }
+    core.enqueue(
+      insert.id, demand: demand, key: task.key, priority: task.priority, notBefore: task.runAt,
+      deadline: task.deadline, now: now)
   }
 
   /// A task that was given out in the commit that stored it.

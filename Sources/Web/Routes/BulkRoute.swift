@@ -15,13 +15,12 @@ enum BulkRoute {
     }
     let body = try await request.body(most: services.limits.bulkBody)
     let isArray = body.first { $0 > 0x20 } == UInt8(ascii: "[")
-    let batch =
+    let submitted =
       isArray
       ? try await array(body, request, services) : try await lines(body, request, services)
-    guard !batch.isEmpty else {
+    guard !submitted.isEmpty else {
       throw ControlError(.invalidField, "Send at least one task.")
     }
-    let submitted = try await services.engine.submit(batch)
     return .json(submitted.contains { $0.isNew } ? .created : .ok) {
       $0.object {
         $0.key(literal: "taskIds")
@@ -32,7 +31,7 @@ enum BulkRoute {
 
   private static func array(
     _ body: [UInt8], _ request: APIRequest, _ services: ControlServices
-  ) async throws(ControlError) -> [Engine.Submission] {
+  ) async throws(ControlError) -> [Engine.Submitted] {
     let limits = services.limits
     let root: JSONNode
     do throws(JSONError) {
@@ -43,45 +42,61 @@ enum BulkRoute {
       ).root
     } catch { throw ControlError(error) }
     guard root.count <= limits.bulkTasks else { throw tooMany(limits) }
-    var batch: [Engine.Submission] = []
-    batch.reserveCapacity(root.count)
-    for (index, element) in root.elements.enumerated() {
-      await yield(after: index)
-      let task = try services.tasks.parse(element, path: "[\(index)]", now: request.now)
-      batch.append(try services.submission(task))
+    var elements = root.elements.makeIterator()
+    var index = 0
+    return try await services.engine.submitBulk(ofAtMost: root.count) {
+      () throws(ControlError) in
+      try part { () throws(ControlError) in
+        guard let element = elements.next() else { return nil }
+        defer { index += 1 }
+        return try services.submission(
+          services.tasks.parse(element, path: "[\(index)]", now: request.now))
+      }
     }
-    return batch
   }
 
   private static func lines(
     _ body: [UInt8], _ request: APIRequest, _ services: ControlServices
-  ) async throws(ControlError) -> [Engine.Submission] {
+  ) async throws(ControlError) -> [Engine.Submitted] {
     let limits = services.limits
+    let count = JSONLines(body).reduce(0) { count, _ in count + 1 }
+    guard count <= limits.bulkTasks else { throw tooMany(limits) }
     var scanner = JSONScanner(
       limits: JSONLimits(maxDepth: limits.jsonDepth, maxValues: limits.jsonValues))
-    var batch: [Engine.Submission] = []
-    for line in JSONLines(body) {
-      guard batch.count < limits.bulkTasks else { throw tooMany(limits) }
-      await yield(after: batch.count)
-      let document: JSONDocument
-      do throws(JSONError) {
-        document = try scanner.scan(body, in: line.range)
-      } catch {
-        var problem = ControlError(error)
-        problem.message = "Line \(line.number): \(problem.message)"
-        problem.path = "[\(batch.count)]" + (problem.path.map { ".\($0)" } ?? "")
-        throw problem
+    var lines = JSONLines(body)
+    var index = 0
+    return try await services.engine.submitBulk(ofAtMost: count) { () throws(ControlError) in
+      try part { () throws(ControlError) in
+        guard let line = lines.next() else { return nil }
+        defer { index += 1 }
+        let document = try scan(line, at: index, of: body, with: &scanner)
+        return try services.submission(
+          services.tasks.parse(document.root, path: "[\(index)]", now: request.now))
       }
-      let task = try services.tasks.parse(
-        document.root, path: "[\(batch.count)]", now: request.now)
-      batch.append(try services.submission(task))
     }
-    return batch
   }
 
-  /// Lets others have the thread now and then: reading a large batch takes long.
-  private static func yield(after count: Int) async {
-    if count.isMultiple(of: 500), count > 0 { await Task.yield() }
+  /// Reads as many tasks as are written at once; nil at the end.
+  private static func part(
+    _ next: () throws(ControlError) -> Engine.Submission?
+  ) throws(ControlError) -> [Engine.Submission]? {
+    var part: [Engine.Submission] = []
+    part.reserveCapacity(Engine.bulkPart)
+    while part.count < Engine.bulkPart, let submission = try next() { part.append(submission) }
+    return part.isEmpty ? nil : part
+  }
+
+  private static func scan(
+    _ line: JSONLines.Line, at index: Int, of body: [UInt8], with scanner: inout JSONScanner
+  ) throws(ControlError) -> JSONDocument {
+    do throws(JSONError) {
+      return try scanner.scan(body, in: line.range)
+    } catch {
+      var problem = ControlError(error)
+      problem.message = "Line \(line.number): \(problem.message)"
+      problem.path = "[\(index)]" + (problem.path.map { ".\($0)" } ?? "")
+      throw problem
+    }
   }
 
   private static func tooMany(_ limits: Limits) -> ControlError {
