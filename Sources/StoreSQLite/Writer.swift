@@ -19,6 +19,8 @@ final class Writer: CommitTarget, @unchecked Sendable {
   /// Pages in the log at which something is done about it.
   private var checkpointAt = Checkpointer.pages
   private let checkpointer: Checkpointer
+  /// As the connection was opened.
+  private var syncsCommits = true
   private let beginStatement: Statement
   private let commitStatement: Statement
   /// Statements of rare writes, by their text.
@@ -62,7 +64,8 @@ final class Writer: CommitTarget, @unchecked Sendable {
 
   // MARK: Transactions
 
-  func begin() throws(StoreError) {
+  func begin(isDurable: Bool) throws(StoreError) {
+    if isDurable != syncsCommits { try syncCommits(isDurable) }
     let code = sqlite3_step(beginStatement.handle)
     sqlite3_reset(beginStatement.handle)
     switch code & 0xFF {
@@ -70,6 +73,15 @@ final class Writer: CommitTarget, @unchecked Sendable {
     case SQLITE_BUSY: throw .overloaded
     default: throw StoreError(sqlite: code, connection)
     }
+  }
+
+  /// Commits that are not synced are synced with the next one that is: the log is one file, and
+  /// SQLite believes none of it that lies behind a gap.
+  private func syncCommits(_ isDurable: Bool) throws(StoreError) {
+    let level = isDurable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"
+    let code = sqlite3_exec(connection, level, nil, nil, nil)
+    guard code == SQLITE_OK else { throw StoreError(sqlite: code, connection) }
+    syncsCommits = isDurable
   }
 
   func commit() throws(StoreError) {

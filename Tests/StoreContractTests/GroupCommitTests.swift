@@ -17,7 +17,7 @@ final class FakeTarget: CommitTarget, @unchecked Sendable {
   func failNext(_ error: StoreError) { lock.withLock { stored.failures.append(error) } }
   func write(_ value: Int) { lock.withLock { stored.written.append(value) } }
 
-  func begin() throws(StoreError) {}
+  func begin(isDurable: Bool) throws(StoreError) {}
 
   func commit() throws(StoreError) {
     entered.signal()

@@ -8,8 +8,11 @@ private import Synchronization
 package protocol CommitTarget: AnyObject, SendableMetatype {
   /// Starts a transaction. Throws `overloaded` where somebody else holds the database: nothing
   /// was written, and a later transaction may succeed.
-  func begin() throws(StoreError)
-  /// Returns once everything since `begin` is on disk.
+  ///
+  /// - Parameter isDurable: if false, its commit need not be on disk before a later, durable one
+  ///   is; it never comes to be without those before it.
+  func begin(isDurable: Bool) throws(StoreError)
+  /// Returns once everything since `begin` is on disk, if it is to be durable.
   func commit() throws(StoreError)
   /// Forgets everything since `begin`, in memory too.
   func rollback()
@@ -70,7 +73,8 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
 
   /// Runs `step` in one transaction after another until it returns a value. Other writes commit in
   /// between, and wait for one step at most; so a step should be short. If a step throws, what
-  /// earlier steps wrote remains: the caller cleans up.
+  /// earlier steps wrote remains: the caller cleans up. Steps are not durable by themselves, but
+  /// with the next `write`.
   package func writeStepwise<Value: Sendable>(
     rows: Int, _ step: @escaping @Sendable (Target) throws(StoreError) -> Value?
   ) async throws(StoreError) -> Value {
@@ -128,31 +132,40 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
   /// Commits until `close`; blocks the thread.
   package func run(_ target: Target) {
     var batch: [Write<Target>] = []
-    while let step = take(into: &batch) {
-      commit(batch, step.write, target)
+    while let turn = take(into: &batch) {
+      switch turn {
+      case .batch: commit(batch, target)
+      case .step(let write): advance(write, target)
+      }
       batch.removeAll(keepingCapacity: true)
       rest(target)
     }
     failures.continuation.finish()
   }
 
-  private struct Step { var write: Write<Target>? }
+  private enum Turn {
+    case batch
+    case step(Write<Target>)
+  }
 
-  /// Waits for work; nil once closed and empty.
-  private func take(into batch: inout [Write<Target>]) -> Step? {
+  /// Waits for work; nil once closed and empty. Batches and steps take turns: a batch is not held
+  /// up by more than one step, and a step costs no fsync.
+  private func take(into batch: inout [Write<Target>]) -> Turn? {
     while true {
-      let (step, isOver) = state.withLock { state -> (Step?, Bool) in
-        if state.pending.isEmpty && state.stepwise.isEmpty {
+      let (turn, isOver) = state.withLock { state -> (Turn?, Bool) in
+        if let step = state.stepwise.first, state.pending.isEmpty || !state.hasJustStepped {
+          state.hasJustStepped = true
+          return (.step(step), false)
+        }
+        state.hasJustStepped = false
+        guard !state.pending.isEmpty else {
           state.isIdle = !state.isClosed
           return (nil, state.isClosed)
         }
         moveAffordable(from: &state.pending, to: &batch)
-        let mayStep = batch.isEmpty || !state.hasJustStepped
-        let step = mayStep ? state.stepwise.first : nil
-        state.hasJustStepped = step != nil
-        return (Step(write: step), false)
+        return (.batch, false)
       }
-      if let step { return step }
+      if let turn { return turn }
       if isOver { return nil }
       doorbell.wait()
     }
@@ -174,19 +187,38 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
     }
   }
 
-  private func commit(_ batch: [Write<Target>], _ step: Write<Target>?, _ target: Target) {
+  private func commit(_ batch: [Write<Target>], _ target: Target) {
     do throws(StoreError) {
-      let stepIsDone = try transact(batch, step, target)
-      if let step, stepIsDone {
-        state.withLock { state in _ = state.stepwise.removeFirst() }
-        step.complete(nil)
+      try transact(target, isDurable: true) { () throws(StoreError) in
+        for write in batch { _ = try write.perform(target) }
       }
       for write in batch { write.complete(nil) }
     } catch {
-      if step != nil { state.withLock { state in _ = state.stepwise.removeFirst() } }
       if case .unavailable(let sentence) = error { fail(sentence) }
-      step?.complete(error)
       for write in batch { write.complete(error) }
+    }
+  }
+
+  private func advance(_ step: Write<Target>, _ target: Target) {
+    do throws(StoreError) {
+      var isDone = false
+      try transact(target, isDurable: false) { () throws(StoreError) in
+        isDone = try step.perform(target)
+      }
+      guard isDone else { return }
+      leave(step)
+      step.complete(nil)
+    } catch {
+      leave(step)
+      if case .unavailable(let sentence) = error { fail(sentence) }
+      step.complete(error)
+    }
+  }
+
+  /// The first of the steps is over. Nobody else takes steps out, but a failure takes all of them.
+  private func leave(_ step: Write<Target>) {
+    state.withLock { state in
+      if state.stepwise.first === step { state.stepwise.removeFirst() }
     }
   }
 
@@ -198,17 +230,13 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
     }
   }
 
-  /// True if `step` needs no further transaction.
-  private func transact(_ batch: [Write<Target>], _ step: Write<Target>?, _ target: Target)
-    throws(StoreError) -> Bool
-  {
-    try target.begin()
+  private func transact(
+    _ target: Target, isDurable: Bool, _ body: () throws(StoreError) -> Void
+  ) throws(StoreError) {
+    try target.begin(isDurable: isDurable)
     do throws(StoreError) {
-      var stepIsDone = false
-      for write in batch { _ = try write.perform(target) }
-      if let step { stepIsDone = try step.perform(target) }
+      try body()
       try target.commit()
-      return stepIsDone
     } catch {
       target.rollback()
       throw error

@@ -16,7 +16,8 @@ package protocol Store: Sendable {
   func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult
 
   /// Writes a part of a bulk, without keys and claims. Parts may be under way at the same time;
-  /// nothing of the bulk is seen before `publish`, and if the process ends before, it is gone.
+  /// nothing of the bulk is seen before `publish`, and if the process ends before, it is gone. Not
+  /// durable before `publish` either.
   func stage(_ tasks: [TaskInsert], in bulk: Bulk) async throws(StoreError) -> [DemandID]
 
   /// Shows everything that was staged, at one moment.
