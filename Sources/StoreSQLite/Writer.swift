@@ -18,6 +18,8 @@ final class Writer: CommitTarget, @unchecked Sendable {
   private var logPages = 0
   /// Pages in the log at which something is done about it.
   private var checkpointAt = Checkpointer.pages
+  /// The optional columns of `insertTask` are bound to NULL, from the last task.
+  var taskRowIsPlain = false
   private let checkpointer: Checkpointer
   /// As the connection was opened.
   private var syncsCommits = true

@@ -73,11 +73,17 @@ extension Writer {
 
   private func writeTask(_ insert: TaskInsert, _ demand: DemandID) throws(StoreError) {
     let row = statements.insertTask
-    let task = insert.task
     try row.bind(1, insert.id.rawValue)
     try row.bind(2, Int64(demand.rawValue))
+    try row.bind(4, Int64(insert.task.priority))
+    let isPlain = insert.task.isPlain
+    if !isPlain || !taskRowIsPlain { try bindOptions(of: insert.task, to: row) }
+    taskRowIsPlain = isPlain
+    try row.run(bindingInPlace: insert.task.payload, to: 12)
+  }
+
+  private func bindOptions(of task: NewTask, to row: Statement) throws(StoreError) {
     try row.bind(3, text: task.key)
-    try row.bind(4, Int64(task.priority))
     try row.bind(5, utf8: task.labels.isEmpty ? nil : Encoding.text(task.labels))
     try row.bind(6, task.runAt)
     try row.bind(7, task.deadline)
@@ -85,7 +91,6 @@ extension Writer {
     try row.bind(9, text: Encoding.text(task.retry))
     try row.bind(10, text: task.idempotencyKey)
     try row.bind(11, task.retryOf?.rawValue)
-    try row.run(bindingInPlace: task.payload, to: 12)
   }
 
   private func writeQueued(_ insert: TaskInsert, _ demand: DemandID) throws(StoreError) {
@@ -112,9 +117,9 @@ extension Writer {
     }
     var numbers: [DemandID] = []
     numbers.reserveCapacity(tasks.count)
-    for insert in tasks {
-      let demand = try demands.id(of: insert.task.demand)
-      try write(insert, demand)
+    for index in tasks.indices {
+      let demand = try demands.id(of: tasks[index].task.demand)
+      try write(tasks[index], demand)
       numbers.append(demand)
     }
     staged.add(numbers, to: bulk.ids)
@@ -153,5 +158,13 @@ extension Writer {
     try delete.bind(1, range.lowerBound)
     try delete.run()
     staged.close(range)
+  }
+}
+
+extension NewTask {
+  /// Whether it has none of the columns that most tasks leave empty.
+  fileprivate var isPlain: Bool {
+    key == nil && labels.isEmpty && runAt == nil && deadline == nil && timeout == nil
+      && retry == nil && idempotencyKey == nil && retryOf == nil
   }
 }

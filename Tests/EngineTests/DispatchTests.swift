@@ -250,6 +250,106 @@ import Testing
     #expect(test.engine.core.withLock { $0.queued } == 1)
   }
 
+  @Test func `a task for a free agent needs one commit`() async throws {
+    try await EngineCase.run { test in
+      try await test.agent("a")
+      _ = try await test.dispatched()
+      let claims = test.store.calls(.claim)
+      for _ in 0..<3 {
+        try await test.until("nothing is left to plan") {
+          test.engine.core.withLock { $0.candidates.isEmpty && $0.freedAgents.isEmpty }
+        }
+        _ = try await test.dispatched()
+      }
+      #expect(test.store.calls(.claim) == claims)
+      // The fourth slot is taken: the next one waits.
+      let waiting = try await test.submit()
+      #expect(try await test.record(waiting).state == .queued)
+    }
+  }
+
+  @Test func `a task for a waiting pull agent needs one commit`() async throws {
+    try await EngineCase.run { test in
+      let agent = try await test.pullAgent("p")
+      let first = try await test.submit()
+      #expect(await test.engine.lease(agent, max: 1, wait: 1_000).map(\.task.running.id) == [first])
+      let claims = test.store.calls(.claim)
+      async let leased = test.engine.lease(agent, max: 1, wait: 50_000)
+      try await test.until("it waits") { !test.engine.polls.isEmpty }
+      let second = try await test.submit()
+      #expect(await leased.map(\.task.running.id) == [second])
+      #expect(test.store.calls(.claim) == claims)
+    }
+  }
+
+  // MARK: Bulks
+
+  private func work(key: String? = nil) -> Engine.Submission {
+    var task = NewTask(demand: Demand(type: "work"), payload: Array("{}".utf8))
+    task.idempotencyKey = key
+    return Engine.Submission(task: task, bodyHash: key.map { _ in [1] })
+  }
+
+  /// Submits parts one after another; nil throws.
+  private func bulk(
+    _ test: EngineCase, _ parts: [[Engine.Submission]?]
+  ) async throws(ControlError) -> [Engine.Submitted] {
+    var parts = parts[...]
+    let count = parts.reduce(0) { $0 + ($1?.count ?? 1) }
+    return try await test.engine.submitBulk(ofAtMost: count) { () throws(ControlError) in
+      guard let part = parts.popFirst() else { return nil }
+      guard let part else { throw ControlError(.invalidField, "test") }
+      return part
+    }
+  }
+
+  private func full(key: String? = nil) -> [Engine.Submission] {
+    Array(repeating: work(key: key), count: Engine.bulkPart)
+  }
+
+  @Test func `a bulk is stored in parts and shown at once`() async throws {
+    let test = try await EngineCase.open()
+    let submitted = try await bulk(test, [full(), full(), [work()]])
+    #expect(submitted.count == 2 * Engine.bulkPart + 1 && submitted.allSatisfy(\.isNew))
+    #expect(test.store.calls(.stage) == 3 && test.store.calls(.publish) == 1)
+    #expect(test.engine.core.withLock { $0.queued } == submitted.count)
+    let last = try #require(submitted.last).id
+    #expect(try await test.record(last).state == .queued)
+  }
+
+  @Test func `a bulk that is wrong at its end leaves nothing`() async throws {
+    try await EngineCase.run { test in
+      let refused = await refusal { () throws(ControlError) in
+        try await bulk(test, [full(), full(), nil])
+      }
+      #expect(refused == .invalidField)
+      try await test.until("it is discarded") { test.store.calls(.discard) == 1 }
+      #expect(test.engine.core.withLock { $0.queued } == 0)
+      #expect(test.store.calls(.publish) == 0)
+    }
+  }
+
+  @Test func `a key in a later part makes it one commit`() async throws {
+    let test = try await EngineCase.open()
+    let submitted = try await bulk(test, [full(), [work(key: "k"), work(key: "k")]])
+    #expect(submitted.map(\.isNew).suffix(2) == [true, false])
+    #expect(test.store.calls(.publish) == 0)
+    #expect(test.engine.core.withLock { $0.queued } == Engine.bulkPart + 1)
+  }
+
+  @Test(arguments: [FaultyStore.Call.stage, .publish])
+  func `a bulk that cannot be written is refused whole`(call: FaultyStore.Call) async throws {
+    try await EngineCase.run { test in
+      test.store.fail(call, .diskFull)
+      let refused = await refusal { () throws(ControlError) in
+        try await bulk(test, [full(), full()])
+      }
+      #expect(refused == .diskFull)
+      try await test.until("it is discarded") { test.store.calls(.discard) == 1 }
+      #expect(test.engine.core.withLock { $0.queued } == 0)
+    }
+  }
+
   @Test func `the queue has an end`() async throws {
     let test = try await EngineCase.open { $0.limits.queuedTasks = 2 }
     try await test.submit()

@@ -7,7 +7,8 @@ import Synchronization
 
 final class FaultyStore: Store {
   enum Call: Hashable, Sendable {
-    case submit, stage, publish, discard, claim, settle, renew, release, end, task, appendLogs, saveAgent, saveType
+    case submit, stage, publish, discard, claim, settle, renew, release, end, task, appendLogs,
+      saveAgent, saveType
     case removeAgent, purge, saveToken, reseal, touch
   }
 

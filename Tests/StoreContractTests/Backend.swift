@@ -96,10 +96,30 @@ struct StoreCase: Sendable {
     return insert.id
   }
 
+  /// Stages a batch of consecutive ids in parts; nothing is published.
+  func staged(_ batch: [TaskInsert], part: Int = 600) async throws -> Bulk {
+    let first = try #require(batch.first).id.rawValue
+    let bulk = Bulk(ids: first...(first + Int64(batch.count) - 1))
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for start in stride(from: 0, to: batch.count, by: part) {
+        let inserts = Array(batch[start..<min(start + part, batch.count)])
+        group.addTask {
+          let demands = try await store.stage(inserts, in: bulk)
+          #expect(demands.count == inserts.count)
+        }
+      }
+      try await group.waitForAll()
+    }
+    return bulk
+  }
+
   func claim(_ id: TaskID, at time: Int64 = 10, token: Int64 = 99) async throws -> ClaimedTask? {
-    let request = ClaimRequest(
+    try await store.claim([request(id, at: time, token: token)])[0]
+  }
+
+  func request(_ id: TaskID, at time: Int64 = 10, token: Int64 = 99) -> ClaimRequest {
+    ClaimRequest(
       id: id, agent: Self.agent, token: token, now: at(time), defaultTimeout: 60_000, lease: 30_000)
-    return try await store.claim([request])[0]
   }
 
   func settle(

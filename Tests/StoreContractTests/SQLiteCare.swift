@@ -58,10 +58,14 @@ import Testing
 
   @Test func `a staged bulk on a full disk leaves nothing`() async throws {
     try await withStore { store, test in
-      let first = try await test.submitted()
+      let other = try await test.submitted()
       try await limit(store, toPages: 60)
-      let bulk = test.batch(5_000) { $0.payload = Array(repeating: 0x31, count: 200) }
-      await #expect(throws: StoreError.diskFull) { _ = try await store.submit(bulk) }
+      let batch = test.batch(5_000) { $0.payload = Array(repeating: 0x31, count: 200) }
+      await #expect(throws: StoreError.diskFull) { _ = try await test.staged(batch) }
+      let first = try #require(batch.first).id.rawValue
+      let bulk = Bulk(ids: first...(first + 4_999))
+      bulk.abandon()
+      try await store.discard(bulk)
       let counts = try await store.pool.read { db in
         try ["tasks", "queue", "bulk"].map {
           try Int.fetchOne(db, sql: "SELECT count(*) FROM \($0)")
@@ -69,9 +73,9 @@ import Testing
       }
       #expect(counts == [1, 1, 0])
       try await limit(store, toPages: 10_000)
-      _ = try await store.submit(bulk)
+      try await store.publish(test.staged(batch))
       #expect(try await store.counts()["scrape"]?.queued == 5_001)
-      #expect(try await test.claim(first) != nil)
+      #expect(try await test.claim(other) != nil)
     }
   }
 

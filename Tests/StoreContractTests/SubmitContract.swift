@@ -77,11 +77,55 @@ import Testing
   }
 
   @Test(arguments: Backend.all)
+  func `a task may be given out by the commit that stores it`(backend: Backend) async throws {
+    try await backend.withStore { test in
+      var first = keyed(test, "once")
+      first.claim = test.request(first.id)
+      guard case .stored(let stored) = try await test.store.submit([first]) else {
+        Issue.record("refused")
+        return
+      }
+      #expect(stored[0].claimed?.running == (try await test.store.running(first.id)))
+      #expect(stored[0].claimed?.running.attempt == 1)
+      #expect(stored[0].claimed?.payload == first.task.payload)
+      let counts = try #require(try await test.store.counts()["scrape"])
+      #expect(counts.queued == 0 && counts.running == 1)
+      #expect(try await test.unfinished().map { $0.running?.id } == [first.id])
+      // A repeat of its key gets the task, not another attempt.
+      var second = keyed(test, "once")
+      second.claim = test.request(second.id)
+      guard case .stored(let again) = try await test.store.submit([second]) else {
+        Issue.record("refused")
+        return
+      }
+      #expect(again[0].id == first.id && again[0].claimed == nil)
+      #expect(try await test.store.running(first.id)?.attempt == 1)
+      #expect(try await test.settle(first.id) == .applied)
+    }
+  }
+
+  @Test(arguments: Backend.all)
+  func `a discarded bulk leaves nothing`(backend: Backend) async throws {
+    try await backend.withStore { test in
+      let before = try await test.submitted()
+      let batch = test.batch(2_500, "bulk")
+      let bulk = try await test.staged(batch)
+      bulk.abandon()
+      #expect(try await test.store.stage([test.insert("bulk")], in: bulk).isEmpty)
+      try await test.store.discard(bulk)
+      #expect(try await test.all().map(\.id) == [before])
+      #expect(try await test.unfinished().map(\.id) == [before])
+      #expect(try await test.store.counts()["bulk"]?.queued ?? 0 == 0)
+      #expect(try await test.claim(batch[0].id) == nil)
+    }
+  }
+
+  @Test(arguments: Backend.all)
   func `a long batch appears at one moment`(backend: Backend) async throws {
     try await backend.withStore { test in
       let batch = test.batch(5_500, "bulk")
       let ids = Set(batch.map(\.id))
-      async let submission = test.store.submit(batch)
+      let publication = Task { try await test.store.publish(test.staged(batch)) }
       var seen = 0
       while seen == 0 {
         let counts = try await test.store.counts()["bulk"]?.queued ?? 0
@@ -99,11 +143,7 @@ import Testing
         #expect(listed == 0 || listed == query.limit)
         seen = Int(counts)
       }
-      guard case .stored(let stored) = try await submission else {
-        Issue.record("refused")
-        return
-      }
-      #expect(stored.map(\.id) == batch.map(\.id) && stored.allSatisfy(\.isNew))
+      try await publication.value
       #expect(try await test.claim(batch[5_499].id) != nil)
     }
   }

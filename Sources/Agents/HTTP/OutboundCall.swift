@@ -60,7 +60,9 @@ final class OutboundCall: @unchecked Sendable {
   private func timeIsUp() {
     let now = NIODeadline.now()
     if now < request.deadline {
-      guard let answerTimeout, let sentAt, sentAt + answerTimeout <= now else { return startTimer() }
+      guard let answerTimeout, let sentAt, sentAt + answerTimeout <= now else {
+        return startTimer()
+      }
     }
     end(.timeout, isLate: true)
   }

@@ -62,7 +62,6 @@ package struct EndpointURL: Sendable, Hashable {
   /// Scheme, host and port, as a browser would write the origin.
   package var origin: String { (isSecure ? "https://" : "http://") + authority }
 
-
   // MARK: Parts
 
   private static func split(

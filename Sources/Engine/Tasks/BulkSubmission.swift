@@ -6,7 +6,7 @@ import Synchronization
 
 extension Engine {
   /// Tasks of one part: few milliseconds of writing, so that other writes wait no longer.
-  package static let bulkPart = 400
+  package static let bulkPart = 600
 
   /// Stores tasks, all or none, and returns after the commit that shows them. Parts are written
   /// while the next ones are being read.
@@ -77,7 +77,8 @@ extension Engine {
           guard !Self.hasKeys(batch) else { return .success(.keyed(Self.read(parts) + batch)) }
           try checkDemands(of: batch)
           let number = parts.count
-          let inserts = Self.inserts(batch, from: bulk.ids.lowerBound + Int64(number * Self.bulkPart))
+          let inserts = Self.inserts(
+            batch, from: bulk.ids.lowerBound + Int64(number * Self.bulkPart))
           parts.append(Part(inserts: inserts))
           group.addTask { (number, await self.write(inserts, in: bulk)) }
           await Task.yield()
@@ -109,8 +110,9 @@ extension Engine {
     parts.flatMap { $0.inserts.map { Submission(task: $0.task, bodyHash: nil) } }
   }
 
-  private func write(_ inserts: [TaskInsert], in bulk: Bulk) async -> Result<[DemandID], ControlError>
-  {
+  private func write(_ inserts: [TaskInsert], in bulk: Bulk) async -> Result<
+    [DemandID], ControlError
+  > {
     do throws(StoreError) { return .success(try await store.stage(inserts, in: bulk)) } catch {
       return .failure(error.asControlError)
     }
