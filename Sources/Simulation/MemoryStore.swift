@@ -16,7 +16,9 @@ package final class MemoryStore: Store {
     model.withLock { model in body(&model) }
   }
 
-  package func submit(_ tasks: [TaskInsert]) -> SubmitResult { with { $0.submit(tasks) } }
+  package func submit(
+    _ tasks: [TaskInsert], claiming claims: [ClaimRequest]
+  ) -> (SubmitResult, [ClaimedTask?]) { with { $0.submit(tasks, claiming: claims) } }
   package func stage(_ tasks: [TaskInsert], in bulk: Bulk) -> [DemandID] {
     with { $0.stage(tasks, in: bulk) }
   }

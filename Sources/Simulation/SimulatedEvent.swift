@@ -45,7 +45,7 @@ struct SimulatedEvent: Comparable {
 /// A write on its way to the simulated disk, with what happens after its commit.
 struct SimulatedWrite {
   enum Operation {
-    case submit([TaskInsert])
+    case submit([TaskInsert], claiming: [ClaimRequest])
     case claim([ClaimRequest])
     case settle(SettleRequest, task: RunningTask, report: SimulatedReport?)
     case release(RunningTask, notBefore: Timestamp?)

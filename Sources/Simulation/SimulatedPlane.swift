@@ -59,9 +59,10 @@ final class SimulatedPlane {
   ) throws(Violation) {
     for write in inFlight {
       switch write.operation {
-      case .submit(let tasks):
-        guard case .stored(let stored) = disk.submit(tasks) else { continue }
-        for task in stored { if let task = task.claimed { try ledger.claimed(task.running) } }
+      case .submit(let tasks, let claims):
+        for task in disk.submit(tasks, claiming: claims).1 {
+          if let task { try ledger.claimed(task.running) }
+        }
       case .claim(let claims):
         for task in disk.claim(claims) { if let task { try ledger.claimed(task.running) } }
       case .settle(let request, let task, let report):
@@ -91,7 +92,7 @@ final class SimulatedPlane {
   private func finish(_ write: SimulatedWrite, _ simulator: Simulator) throws(Violation) {
     let now = simulator.clock
     switch write.operation {
-    case .submit(let tasks): try finishSubmit(tasks, simulator)
+    case .submit(let tasks, let claims): try finishSubmit(tasks, claims, simulator)
     case .claim(let claims):
       for (claim, result) in zip(claims, simulator.disk.claim(claims)) {
         try finish(claim, result, simulator)
@@ -126,19 +127,20 @@ final class SimulatedPlane {
     simulator.schedule(.deliver(task), in: simulator.chance.time(0...30))
   }
 
-  private func finishSubmit(_ tasks: [TaskInsert], _ simulator: Simulator) throws(Violation) {
-    guard case .stored(let stored) = simulator.disk.submit(tasks) else {
-      for insert in tasks where insert.claim != nil { core.claimAheadFailed(insert.id) }
-      return
+  private func finishSubmit(
+    _ tasks: [TaskInsert], _ claims: [ClaimRequest], _ simulator: Simulator
+  ) throws(Violation) {
+    let (result, claimed) = simulator.disk.submit(tasks, claiming: claims)
+    for (claim, task) in zip(claims, claimed) {
+      if task == nil {
+        core.claimAheadFailed(claim.id)
+      } else {
+        try finish(claim, task, simulator)
+      }
     }
+    guard case .stored(let stored) = result else { return }
     for (insert, stored) in zip(tasks, stored) {
-      if let claim = insert.claim {
-        if stored.isNew {
-          try finish(claim, stored.claimed, simulator)
-        } else {
-          core.claimAheadFailed(insert.id)
-        }
-      } else if stored.isNew {
+      if stored.isNew, !claims.contains(where: { $0.id == insert.id }) {
         core.add(stored.demand, insert.task.demand, now: simulator.clock)
         core.enqueue(
           stored.id, demand: stored.demand, key: insert.task.key, priority: insert.task.priority,
@@ -158,9 +160,9 @@ final class SimulatedPlane {
   func submit(_ task: NewTask, _ simulator: Simulator) {
     let id = simulator.ids.next(1, now: simulator.clock).lowerBound
     let hash = task.idempotencyKey.map { Array($0.utf8) }
-    var insert = TaskInsert(id: TaskID(rawValue: id), task: task, bodyHash: hash)
-    insert.claim = core.claimAhead(insert, now: simulator.clock) { simulator.chance.next() }
-    write(.submit([insert]), simulator)
+    let insert = TaskInsert(id: TaskID(rawValue: id), task: task, bodyHash: hash)
+    let claim = core.claimAhead(insert, now: simulator.clock) { simulator.chance.next() }
+    write(.submit([insert], claiming: claim.map { [$0] } ?? []), simulator)
   }
 
   func pump(_ simulator: Simulator) {

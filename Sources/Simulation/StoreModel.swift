@@ -104,12 +104,19 @@ extension StoreModel {
         stored.append(.init(id: id, isNew: false, demand: demand))
       } else {
         add(insert, demand)
-        let claimed = insert.claim.flatMap { claim([$0]).first ?? nil }
-        stored.append(.init(id: insert.id, isNew: true, demand: demand, claimed: claimed))
+        stored.append(.init(id: insert.id, isNew: true, demand: demand))
       }
     }
     keys.merge(ofBatch) { old, _ in old }
     return .stored(stored)
+  }
+
+  package mutating func submit(
+    _ tasks: [TaskInsert], claiming claims: [ClaimRequest]
+  ) -> (SubmitResult, [ClaimedTask?]) {
+    let result = submit(tasks)
+    guard case .stored = result else { return (result, claims.map { _ in nil }) }
+    return (result, claim(claims))
   }
 
   package mutating func stage(_ tasks: [TaskInsert], in bulk: Bulk) -> [DemandID] {

@@ -7,9 +7,11 @@ internal import Logging
 extension SQLiteStore {
   // MARK: Tasks
 
-  package func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult {
+  package func submit(
+    _ tasks: [TaskInsert], claiming claims: [ClaimRequest]
+  ) async throws(StoreError) -> (SubmitResult, [ClaimedTask?]) {
     try await commits.write(rows: tasks.count) { writer throws(StoreError) in
-      try writer.submit(tasks)
+      try writer.submit(tasks, claiming: claims)
     }
   }
 

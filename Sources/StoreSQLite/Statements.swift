@@ -4,7 +4,7 @@ internal import Engine
 
 /// What every task passes through. Each finds its row by the primary key; a test asserts the plans.
 final class Statements {
-  let insertTask, insertQueued: Statement
+  let insertTask, insertQueued, insertRunning: Statement
   let selectForClaim, setRunning: Statement
   let selectQueued, deleteQueued, insertEnd: Statement
   let requeue, insertAttempt: Statement
@@ -18,6 +18,7 @@ final class Statements {
     }
     insertTask = try prepare(SQL.insertTask)
     insertQueued = try prepare(SQL.insertQueued)
+    insertRunning = try prepare(SQL.insertRunning)
     selectForClaim = try prepare(SQL.selectForClaim)
     setRunning = try prepare(SQL.setRunning)
     selectQueued = try prepare(SQL.selectQueued)
@@ -33,8 +34,8 @@ final class Statements {
 
   private var all: [Statement] {
     [
-      insertTask, insertQueued, selectForClaim, setRunning, selectQueued, deleteQueued, insertEnd,
-      requeue, insertAttempt, renew, insertLog, selectKey, insertKey,
+      insertTask, insertQueued, insertRunning, selectForClaim, setRunning, selectQueued,
+      deleteQueued, insertEnd, requeue, insertAttempt, renew, insertLog, selectKey, insertKey,
     ]
   }
 
@@ -54,6 +55,11 @@ enum SQL {
     INSERT INTO queue (id, state, demand, task_key, priority, attempt, failures, not_before,
       deadline, log_count)
     VALUES (?1, 0, ?2, ?3, ?4, 0, 0, ?5, ?6, 0)
+    """
+  static let insertRunning = """
+    INSERT INTO queue (id, state, demand, task_key, priority, attempt, failures, deadline, agent,
+      token, started_at, lease_until, timeout_at, log_count)
+    VALUES (?1, 1, ?2, ?3, ?4, 1, 0, ?5, ?6, ?7, ?8, ?9, ?10, 0)
     """
   static let selectForClaim = """
     SELECT q.state, q.demand, q.task_key, q.priority, q.attempt, q.failures, q.deadline,

@@ -5,10 +5,13 @@ internal import Engine
 
 extension Writer {
   /// Stores a batch within this transaction, or nothing of it if a key conflicts.
-  func submit(_ tasks: [TaskInsert]) throws(StoreError) -> SubmitResult {
+  func submit(
+    _ tasks: [TaskInsert], claiming claims: [ClaimRequest]
+  ) throws(StoreError) -> (SubmitResult, [ClaimedTask?]) {
     let known: [Int: Int64]
+    var claimed = [ClaimedTask?](repeating: nil, count: claims.count)
     switch try checkKeys(of: tasks) {
-    case .conflict(let index): return .conflict(index: index)
+    case .conflict(let index): return (.conflict(index: index), claimed)
     case .known(let ids): known = ids
     }
     var stored: [SubmitResult.Stored] = []
@@ -19,13 +22,16 @@ extension Writer {
         stored.append(.init(id: TaskID(rawValue: id), isNew: false, demand: demand))
         continue
       }
-      try write(tasks[index], demand)
-      counters.add(1, to: .queued, of: demand)
-      var new = SubmitResult.Stored(id: tasks[index].id, isNew: true, demand: demand)
-      if let request = tasks[index].claim { new.claimed = try claim(request) }
-      stored.append(new)
+      stored.append(.init(id: tasks[index].id, isNew: true, demand: demand))
+      if let claim = claims.firstIndex(where: { $0.id == tasks[index].id }) {
+        claimed[claim] = try write(tasks[index], demand, claims[claim])
+        counters.add(1, to: .running, of: demand)
+      } else {
+        try write(tasks[index], demand)
+        counters.add(1, to: .queued, of: demand)
+      }
     }
-    return .stored(stored)
+    return (.stored(stored), claimed)
   }
 
   private enum KeyCheck {
@@ -63,6 +69,27 @@ extension Writer {
   private func write(_ insert: TaskInsert, _ demand: DemandID) throws(StoreError) {
     try writeTask(insert, demand)
     try writeQueued(insert, demand)
+    try writeKey(of: insert)
+  }
+
+  /// A task that is given out at once.
+  private func write(
+    _ insert: TaskInsert, _ demand: DemandID, _ claim: ClaimRequest
+  ) throws(StoreError) -> ClaimedTask {
+    let task = insert.task
+    let timeout = task.timeout ?? claim.defaultTimeout
+    let running = RunningTask(
+      id: insert.id, demand: demand, key: task.key, priority: task.priority, agent: claim.agent,
+      attempt: 1, token: claim.token, failures: 0, retry: task.retry ?? RetryPolicy(),
+      startedAt: claim.now, leaseUntil: claim.now.adding(milliseconds: claim.lease ?? timeout),
+      timeoutAt: claim.now.adding(milliseconds: timeout), deadline: task.deadline)
+    try writeTask(insert, demand)
+    try writeRunning(running)
+    try writeKey(of: insert)
+    return ClaimedTask(running: running, payload: task.payload, timeout: timeout)
+  }
+
+  private func writeKey(of insert: TaskInsert) throws(StoreError) {
     guard let key = insert.task.idempotencyKey else { return }
     let keys = statements.insertKey
     try keys.bind(1, text: key)
@@ -101,6 +128,21 @@ extension Writer {
     try row.bind(4, Int64(insert.task.priority))
     try row.bind(5, insert.task.runAt)
     try row.bind(6, insert.task.deadline)
+    try row.run()
+  }
+
+  private func writeRunning(_ running: RunningTask) throws(StoreError) {
+    let row = statements.insertRunning
+    try row.bind(1, running.id.rawValue)
+    try row.bind(2, Int64(running.demand.rawValue))
+    try row.bind(3, text: running.key)
+    try row.bind(4, Int64(running.priority))
+    try row.bind(5, running.deadline)
+    try row.bind(6, text: running.agent.text)
+    try row.bind(7, running.token)
+    try row.bind(8, running.startedAt.milliseconds)
+    try row.bind(9, running.leaseUntil.milliseconds)
+    try row.bind(10, running.timeoutAt.milliseconds)
     try row.run()
   }
 

@@ -47,9 +47,11 @@ final class FaultyStore: Store {
 
   // MARK: Tasks
 
-  func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult {
+  func submit(
+    _ tasks: [TaskInsert], claiming claims: [ClaimRequest]
+  ) async throws(StoreError) -> (SubmitResult, [ClaimedTask?]) {
     try await enter(.submit)
-    return inner.submit(tasks)
+    return inner.submit(tasks, claiming: claims)
   }
 
   func stage(_ tasks: [TaskInsert], in bulk: Bulk) async throws(StoreError) -> [DemandID] {

@@ -79,26 +79,23 @@ import Testing
   @Test(arguments: Backend.all)
   func `a task may be given out by the commit that stores it`(backend: Backend) async throws {
     try await backend.withStore { test in
-      var first = keyed(test, "once")
-      first.claim = test.request(first.id)
-      guard case .stored(let stored) = try await test.store.submit([first]) else {
-        Issue.record("refused")
-        return
-      }
-      #expect(stored[0].claimed?.running == (try await test.store.running(first.id)))
-      #expect(stored[0].claimed?.running.attempt == 1)
-      #expect(stored[0].claimed?.payload == first.task.payload)
+      let first = keyed(test, "once")
+      let (_, claimed) = try await test.store.submit([first], claiming: [test.request(first.id)])
+      let claim = try #require(claimed.first ?? nil)
+      #expect(claim.running.id == first.id && claim.running.attempt == 1)
+      #expect(claim.payload == first.task.payload)
       let counts = try #require(try await test.store.counts()["scrape"])
       #expect(counts.queued == 0 && counts.running == 1)
       #expect(try await test.unfinished().map { $0.running?.id } == [first.id])
       // A repeat of its key gets the task, not another attempt.
-      var second = keyed(test, "once")
-      second.claim = test.request(second.id)
-      guard case .stored(let again) = try await test.store.submit([second]) else {
+      let second = keyed(test, "once")
+      let (again, none) = try await test.store.submit(
+        [second], claiming: [test.request(second.id)])
+      guard case .stored(let stored) = again else {
         Issue.record("refused")
         return
       }
-      #expect(again[0].id == first.id && again[0].claimed == nil)
+      #expect(stored[0].id == first.id && none.count == 1 && none[0] == nil)
       #expect(try await test.store.running(first.id)?.attempt == 1)
       #expect(try await test.settle(first.id) == .applied)
     }

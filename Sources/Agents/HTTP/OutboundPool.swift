@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kept connections of one event loop, by where they lead.
-internal import Domain
 internal import DequeModule
+internal import Domain
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix

@@ -12,8 +12,12 @@ package protocol Store: Sendable {
   // MARK: Tasks
 
   /// Stores new tasks as queued, all or none: an idempotency conflict anywhere stores nothing.
-  /// New ones that carry a claim are given out at once, as `claim` would.
-  func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult
+  ///
+  /// - Parameter claims: Tasks of the batch that are given out in the same commit, as `claim` would;
+  ///   nil for one that is not new.
+  func submit(
+    _ tasks: [TaskInsert], claiming claims: [ClaimRequest]
+  ) async throws(StoreError) -> (SubmitResult, [ClaimedTask?])
 
   /// Writes a part of a bulk, without keys and claims. Parts may be under way at the same time;
   /// nothing of the bulk is seen before `publish`, and if the process ends before, it is gone. Not
@@ -111,4 +115,10 @@ package protocol Store: Sendable {
   /// Bytes on disk.
   func size() async throws(StoreError) -> Int64
   func close() async
+}
+
+extension Store {
+  package func submit(_ tasks: [TaskInsert]) async throws(StoreError) -> SubmitResult {
+    try await submit(tasks, claiming: []).0
+  }
 }

@@ -14,16 +14,11 @@ package struct TaskInsert: Sendable {
   package var task: NewTask
   /// SHA-256 of the validated task with defaults; only with an idempotency key.
   package var bodyHash: [UInt8]?
-  /// Gives the task out in the same commit, if it is new.
-  package var claim: ClaimRequest?
 
-  package init(
-    id: TaskID, task: NewTask, bodyHash: [UInt8]? = nil, claim: ClaimRequest? = nil
-  ) {
+  package init(id: TaskID, task: NewTask, bodyHash: [UInt8]? = nil) {
     self.id = id
     self.task = task
     self.bodyHash = bodyHash
-    self.claim = claim
   }
 }
 
@@ -53,14 +48,10 @@ package enum SubmitResult: Sendable, Equatable {
     package var id: TaskID
     package var isNew: Bool
     package var demand: DemandID
-    /// What came of the claim of a new task.
-    package var claimed: ClaimedTask?
-
-    package init(id: TaskID, isNew: Bool, demand: DemandID, claimed: ClaimedTask? = nil) {
+    package init(id: TaskID, isNew: Bool, demand: DemandID) {
       self.id = id
       self.isNew = isNew
       self.demand = demand
-      self.claimed = claimed
     }
   }
 }
@@ -138,7 +129,7 @@ extension RunningTask {
 }
 
 /// A claim that was committed: the running task and what its agent needs besides.
-package struct ClaimedTask: Sendable, Equatable {
+package struct ClaimedTask: Sendable {
   package var running: RunningTask
   package var payload: [UInt8]
   /// Milliseconds of this attempt.

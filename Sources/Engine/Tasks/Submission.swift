@@ -26,40 +26,50 @@ extension Engine {
     let now = world.now()
     try checkRoom(for: batch)
     let ids = ids.next(batch.count, now: now)
-    var inserts = zip(ids, batch).map { id, item in
+    let inserts = zip(ids, batch).map { id, item in
       TaskInsert(id: TaskID(rawValue: id), task: item.task, bodyHash: item.bodyHash)
     }
-    if inserts.count == 1, isOpen {
-      inserts[0].claim = core.withLock {
-        $0.claimAhead(inserts[0], now: now, random: world.random)
-      }
-    }
-    switch try await store(inserts) {
+    let claims = claimsAhead(inserts, now: now)
+    let (result, claimed) = try await store(inserts, claims)
+    finish(claims, claimed)
+    switch result {
     case .conflict(let index):
-      giveUpClaims(of: inserts)
       throw ControlError(
         .idempotencyConflict,
         "This idempotency key was used before for a task with another body.",
         path: batch.count > 1 ? "[\(index)].idempotencyKey" : "idempotencyKey")
     case .stored(let stored):
-      take(inserts, stored, now: now)
+      take(inserts, stored, except: claims, now: now)
       return stored.map { Submitted(id: $0.id, isNew: $0.isNew) }
     }
   }
 
-  private func store(_ inserts: [TaskInsert]) async throws(ControlError) -> SubmitResult {
-    do throws(ControlError) {
-      return try await stored { () throws(StoreError) in try await store.submit(inserts) }
-    } catch {
-      giveUpClaims(of: inserts)
-      throw error
+  /// What may start in the commit that stores it. A batch of several is left to the queue.
+  private func claimsAhead(_ inserts: [TaskInsert], now: Timestamp) -> [ClaimRequest] {
+    guard inserts.count == 1, let insert = inserts.first, isOpen else { return [] }
+    let claim = core.withLock { $0.claimAhead(insert, now: now, random: world.random) }
+    return claim.map { [$0] } ?? []
+  }
+
+  private func store(
+    _ inserts: [TaskInsert], _ claims: [ClaimRequest]
+  ) async throws(ControlError) -> (SubmitResult, [ClaimedTask?]) {
+    do throws(StoreError) { return try await store.submit(inserts, claiming: claims) } catch {
+      finish(claims, claims.map { _ in nil })
+      throw error.asControlError
     }
   }
 
-  private func giveUpClaims(of inserts: [TaskInsert]) {
-    guard inserts.contains(where: { $0.claim != nil }) else { return }
+  private func finish(_ claims: [ClaimRequest], _ claimed: [ClaimedTask?]) {
+    if claims.isEmpty { return }
     core.withLock { core in
-      for insert in inserts where insert.claim != nil { core.claimAheadFailed(insert.id) }
+      for (claim, task) in zip(claims, claimed) {
+        if task == nil {
+          core.claimAheadFailed(claim.id)
+        } else if let task = core.claimed(claim.id, task) {
+          claimedAhead.withLock { $0.append(task) }
+        }
+      }
     }
     kick()
   }
@@ -91,15 +101,13 @@ extension Engine {
   }
 
   private func take(
-    _ inserts: [TaskInsert], _ stored: [SubmitResult.Stored], now: Timestamp
+    _ inserts: [TaskInsert], _ stored: [SubmitResult.Stored], except claims: [ClaimRequest],
+    now: Timestamp
   ) {
     core.withLock { core in
-      for (insert, stored) in zip(inserts, stored) {
-        if insert.claim != nil {
-          finishClaim(of: insert.id, stored, &core)
-        } else if stored.isNew {
-          enqueue(insert, stored.demand, &core, now: now)
-        }
+      for (insert, stored) in zip(inserts, stored) where stored.isNew {
+        if claims.contains(where: { $0.id == insert.id }) { continue }
+        enqueue(insert, stored.demand, &core, now: now)
       }
     }
     kick()
@@ -116,15 +124,5 @@ extension Engine {
     core.enqueue(
       insert.id, demand: demand, key: task.key, priority: task.priority, notBefore: task.runAt,
       deadline: task.deadline, now: now)
-  }
-
-  /// A task that was given out in the commit that stored it.
-  private func finishClaim(
-    of id: TaskID, _ stored: SubmitResult.Stored, _ core: inout Scheduler
-  ) {
-    guard stored.isNew else { return core.claimAheadFailed(id) }
-    if let task = core.claimed(id, stored.claimed) {
-      claimedAhead.withLock { $0.append(task) }
-    }
   }
 }
