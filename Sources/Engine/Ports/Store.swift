@@ -13,7 +13,7 @@ package protocol Store: Sendable {
 
   /// Stores new tasks as queued, all or none: an idempotency conflict anywhere stores nothing.
   ///
-  /// - Parameter claims: Tasks of the batch that are given out in the same commit, as `claim` would;
+  /// - Parameter claims: Tasks of the batch to give out in the same commit, as `claim` would;
   ///   nil for one that is not new.
   func submit(
     _ tasks: [TaskInsert], claiming claims: [ClaimRequest]
