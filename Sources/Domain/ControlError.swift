@@ -5,6 +5,7 @@
 /// to do; neither ever holds a secret or a foreign server's words.
 public struct ControlError: Error, Sendable, Equatable {
   public enum Code: String, Sendable, CaseIterable {
+    case invalidRequest = "invalid_request"
     case invalidJSON = "invalid_json"
     case invalidField = "invalid_field"
     case unknownField = "unknown_field"
@@ -35,7 +36,7 @@ public struct ControlError: Error, Sendable, Equatable {
     /// The HTTP status that goes with the code.
     public var status: Int {
       switch self {
-      case .invalidJSON, .invalidID, .invalidQuery, .invalidCursor: 400
+      case .invalidRequest, .invalidJSON, .invalidID, .invalidQuery, .invalidCursor: 400
       case .unauthorized: 401
       case .forbidden: 403
       case .notFound: 404

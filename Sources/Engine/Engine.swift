@@ -13,6 +13,7 @@ package final class Engine: Service {
   package let store: any Store
   package let world: World
   package let limits: Limits
+  package let meters = Meters()
   let connector: any AgentConnector
   let logger: Logger
   let core: Mutex<Scheduler>
@@ -25,6 +26,8 @@ package final class Engine: Service {
   let agentSecrets: AgentSecrets
   let namedSecrets: NamedSecrets
   private let isClosing = Atomic(false)
+  /// The dispatcher runs, and what an earlier life left behind has been looked at.
+  private let isDispatching = Atomic(false)
   let seen = Mutex<[AgentID: Timestamp]>([:])
   /// Held by every change of agents, types and secrets, from its first look to its last write.
   let registry = AsyncLock()
@@ -115,6 +118,7 @@ package final class Engine: Service {
     }
     await putBackUnanswered()
     let unanswered = heldByAsyncAgents()
+    isDispatching.store(true, ordering: .releasing)
     kick()
     await withGracefulShutdownHandler {
       await withDiscardingTaskGroup { group in
@@ -144,6 +148,7 @@ package final class Engine: Service {
   }
 
   var isOpen: Bool { !isClosing.load(ordering: .relaxed) }
+  var mayDispatch: Bool { isOpen && isDispatching.load(ordering: .acquiring) }
 
   private func untilShutdown(_ loop: @Sendable @escaping () async -> Void) async {
     await cancelWhenGracefulShutdown(loop)

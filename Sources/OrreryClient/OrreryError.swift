@@ -37,6 +37,7 @@ public struct OrreryError: Error, Sendable, Hashable {
     public var description: String { rawValue }
 
     // The server's codes.
+    public static let invalidRequest = Code(.invalidRequest)
     public static let invalidJSON = Code(.invalidJSON)
     public static let invalidField = Code(.invalidField)
     public static let unknownField = Code(.unknownField)

@@ -35,6 +35,7 @@ package final class ManualWorld: Sendable {
   package var world: World {
     World(
       now: { self.now }, uptime: { self.state.withLock { $0.uptime } },
+      nanoseconds: { self.state.withLock { UInt64(clamping: $0.uptime * 1_000_000) } },
       random: { self.state.withLock { $0.chance.next() } },
       sleep: { try await self.sleep($0) })
   }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A request as the routes see it: parameters, strict query, bounded body.
 package import Domain
-package import HTTPTypes
-import Hummingbird
 import HummingbirdCore
 import NIOCore
+import NIOHTTP1
 
 /// What a route gets. Nothing of it is trusted; every accessor checks.
 package struct APIRequest {
-  let request: Request
-  let parameters: Parameters
+  let request: EdgeRequest
+  let uri: URI
+  let parameters: [(name: String, value: Substring)]
   let limits: Limits
   package let now: Timestamp
   /// In answers and in the log.
@@ -19,7 +19,8 @@ package struct APIRequest {
 
   /// A path parameter, percent-decoded.
   package func parameter(_ name: String) throws(ControlError) -> String {
-    guard let value = parameters.get(name).flatMap(PercentEncoding.decode) else {
+    let found = parameters.first { $0.name == name }?.value
+    guard let value = found.flatMap(PercentEncoding.decode) else {
       throw ControlError(.invalidID, "The path is not understood.", path: name)
     }
     return value
@@ -43,14 +44,15 @@ package struct APIRequest {
     return id
   }
 
-  package func header(_ name: HTTPField.Name) -> String? { request.headers[name] }
+  /// The values of every header of this name.
+  package func headers(_ name: String) -> [String] { request.head.headers[name] }
 
-  package func headers(_ name: HTTPField.Name) -> [String] { request.headers[values: name] }
+  private func first(_ name: String) -> String? { request.head.headers.first(name: name) }
 
   /// Refuses query parameters that are not among these, so that a typing error is noticed.
   func checkQuery(_ allowed: Set<String>) throws(ControlError) {
-    guard request.uri.query != nil else { return }
-    for (name, _) in request.uri.queryParameters where !allowed.contains(String(name)) {
+    guard uri.query != nil else { return }
+    for (name, _) in uri.queryParameters where !allowed.contains(String(name)) {
       let known = allowed.isEmpty ? "none" : allowed.sorted().joined(separator: ", ")
       throw ControlError(
         .invalidQuery, "This query parameter is not known here. Known are: \(known).",
@@ -60,9 +62,9 @@ package struct APIRequest {
 
   /// The query's parameters; the route's known ones, as `checkQuery` saw to.
   package func query() -> [String: [String]] {
-    guard request.uri.query != nil else { return [:] }
+    guard uri.query != nil else { return [:] }
     var query: [String: [String]] = [:]
-    for (name, value) in request.uri.queryParameters {
+    for (name, value) in uri.queryParameters {
       query[String(name), default: []].append(String(value))
     }
     return query
@@ -70,8 +72,8 @@ package struct APIRequest {
 
   /// Says of itself that its body is soon read.
   var isSmall: Bool {
-    guard let length = request.headers[.contentLength].flatMap({ Int($0) }) else {
-      return request.headers[.transferEncoding] == nil
+    guard let length = first("content-length").flatMap({ Int($0) }) else {
+      return first("transfer-encoding") == nil
     }
     return length <= 64 << 10
   }
@@ -80,23 +82,27 @@ package struct APIRequest {
   package func body(most: Int? = nil) async throws(ControlError) -> [UInt8] {
     let most = most ?? limits.body
     let tooLarge = ControlError(.payloadTooLarge, "The body is larger than \(most) bytes.")
-    if let coding = request.headers[.contentEncoding], coding.lowercased() != "identity" {
+    if let coding = first("content-encoding"), coding.lowercased() != "identity" {
       throw ControlError(.unsupportedMediaType, "Send the body without Content-Encoding.")
     }
-    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > most {
+    if let length = first("content-length").flatMap({ Int($0) }), length > most {
       throw tooLarge
     }
     var bytes: [UInt8] = []
-    do {
-      for try await buffer in request.body {
-        guard bytes.count + buffer.readableBytes <= most else { throw tooLarge }
-        try share.take(buffer.readableBytes)
-        bytes.append(contentsOf: buffer.readableBytesView)
-      }
-      return bytes
-    } catch let error as ControlError {
-      throw error
-    } catch {
+    func add(_ buffer: ByteBuffer) throws(ControlError) {
+      guard bytes.count + buffer.readableBytes <= most else { throw tooLarge }
+      try share.take(buffer.readableBytes)
+      bytes.append(contentsOf: buffer.readableBytesView)
+    }
+    switch request.body {
+    case .whole(let buffer): if let buffer { try add(buffer) }
+    case .stream(let stream): while let buffer = try await next(of: stream) { try add(buffer) }
+    }
+    return bytes
+  }
+
+  private func next(of stream: BodyStream) async throws(ControlError) -> ByteBuffer? {
+    do { return try await stream.next() } catch {
       throw ControlError(.invalidJSON, "The body did not arrive whole.")
     }
   }

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers: JSON, or a problem document.
 import Domain
-import HTTPTypes
-import Hummingbird
-import HummingbirdCore
-import NIOCore
+import NIOHTTP1
 
 /// What a route answers.
 package struct APIResponse {
-  var status: HTTPResponse.Status
+  var status: HTTPResponseStatus
   var body: [UInt8]
   var contentType = "application/json"
   var retryAfter: Int?
+  /// Besides those that follow from the rest.
+  var headers: [(String, String)] = []
 
   static func json(
-    _ status: HTTPResponse.Status = .ok, _ write: (inout JSONWriter) -> Void
+    _ status: HTTPResponseStatus = .ok, _ write: (inout JSONWriter) -> Void
   ) -> APIResponse {
     var writer = JSONWriter()
     write(&writer)
@@ -39,17 +38,20 @@ package struct APIResponse {
       extra(&$0)
     }
     return APIResponse(
-      status: HTTPResponse.Status(code: error.code.status), body: writer.bytes,
+      status: HTTPResponseStatus(statusCode: error.code.status), body: writer.bytes,
       contentType: "application/problem+json", retryAfter: error.retryAfter)
   }
 
-  func response() -> Response {
-    var headers = HTTPFields()
-    if status != .noContent { headers[.contentType] = contentType }
-    headers[.cacheControl] = "no-store"
-    if let retryAfter { headers[.retryAfter] = String(retryAfter) }
-    return Response(
-      status: status, headers: headers,
-      body: body.isEmpty ? ResponseBody() : ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  var fields: HTTPHeaders {
+    var fields = HTTPHeaders()
+    fields.reserveCapacity(headers.count + 4)
+    if status != .noContent {
+      fields.add(name: "Content-Type", value: contentType)
+      fields.add(name: "Content-Length", value: "\(body.count)")
+    }
+    fields.add(name: "Cache-Control", value: "no-store")
+    if let retryAfter { fields.add(name: "Retry-After", value: "\(retryAfter)") }
+    for (name, value) in headers { fields.add(name: name, value: value) }
+    return fields
   }
 }

@@ -2,11 +2,10 @@
 // The HTTP server: routes behind one responder that checks tokens and renders errors.
 import Domain
 import Engine
-import HTTPTypes
-import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
+import NIOPosix
 import ServiceLifecycle
 
 /// Serves the API until shutdown.
@@ -30,16 +29,14 @@ package struct APIServer: Service {
   }
 
   package func run() async throws {
-    let deadlines = deadlines
-    let application = Application(
-      responder: APIResponder(services: services),
-      server: HTTPServerBuilder { EdgeChannel(responder: $0, deadlines: deadlines) },
-      configuration: ApplicationConfiguration(
-        address: .hostname(host, port: port), serverName: nil, backlog: 1_024,
+    let edge = EdgeChannel(responder: APIResponder(services: services), deadlines: deadlines)
+    let server = edge.server(
+      configuration: ServerConfiguration(
+        address: .hostname(host, port: port), backlog: 1_024,
         availableConnectionsDelegate: MaximumAvailableConnections(services.limits.connections)),
       onServerRunning: { channel in onListening(channel.localAddress?.port ?? port) },
-      logger: quiet())
-    try await application.run()
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet())
+    try await server.run()
   }
 
   /// The framework's own notes are for debugging it, and a handler that keeps what it is told costs

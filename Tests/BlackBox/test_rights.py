@@ -30,6 +30,7 @@ VIEWER = {
     ("GET", "/api/types"),
     ("GET", "/api/types/{type}"),
     ("GET", "/api/stats"),
+    ("GET", "/metrics"),
 }
 OPERATOR = {
     ("POST", "/api/tasks"),

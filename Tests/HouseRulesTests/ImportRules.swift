@@ -9,10 +9,10 @@ import Testing
   static let platform: Set<String> = [
     "Dispatch", "Glibc", "Darwin", "Musl", "System", "SystemPackage",
   ]
-  static let server: Set<String> = ["Logging", "Metrics", "ServiceLifecycle"]
+  static let server: Set<String> = ["Logging", "ServiceLifecycle"]
   static let nio: Set<String> = [
-    "NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTPTypes", "NIOHTTPTypesHTTP1", "NIOFoundationCompat",
-    "NIOConcurrencyHelpers", "NIOTLS", "NIOSSL", "HTTPTypes",
+    "NIOCore", "NIOPosix", "NIOHTTP1", "NIOFoundationCompat", "NIOConcurrencyHelpers", "NIOTLS",
+    "NIOSSL",
   ]
 
   /// Data structures without I/O.
@@ -32,7 +32,7 @@ import Testing
     "Agents": platform.union(server).union(nio)
       .union(collections).union(["Domain", "Engine", "Subprocess", "Crypto"]),
     "Web": platform.union(server).union(nio)
-      .union(["Domain", "Engine", "Hummingbird", "HummingbirdCore", "Crypto"]),
+      .union(["Domain", "Engine", "HummingbirdCore", "Crypto"]),
     "OrreryClient": platform.union(nio).union(["Domain", "AsyncHTTPClient", "Logging", "Crypto"]),
   ]
 

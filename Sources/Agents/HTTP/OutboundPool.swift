@@ -144,10 +144,14 @@ final class OutboundHost: @unchecked Sendable {
   }
 
   private func dial() -> EventLoopFuture<any Channel> {
-    ClientBootstrap(group: loop)
+    let resolver = PolicyResolver(
+      settings.policy, isEndpoint: settings.isEndpoint, within: Limits.connectTimeout, on: loop)
+    return ClientBootstrap(group: loop)
       .connectTimeout(Self.connectTimeout)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .resolver(resolver)
       .connect(host: url.host, port: url.port)
+      .flatMapErrorThrowing { error in throw resolver.refusal ?? error }
   }
 
   /// Judges the address that was connected, before anything is sent to it, and makes the

@@ -47,7 +47,8 @@ enum ExitStatus: Int32, CaseIterable {
       case .taskEnded, .staleAttempt, .replayed, .conflict, .idempotencyConflict,
         .managedByConfig:
         .conflict
-      case .invalidJSON, .invalidField, .unknownField, .missingField, .invalidQuery,
+      case .invalidRequest, .invalidJSON, .invalidField, .unknownField, .missingField,
+        .invalidQuery,
         .invalidCursor, .invalidID, .unsupportedMediaType, .methodNotAllowed, .artifactUnknown,
         .addressNotAllowed, .notBuilt, .invalidURL:
         .invalidInput

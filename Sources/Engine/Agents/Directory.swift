@@ -159,6 +159,7 @@ extension Engine {
     }
     agentSecrets.set(id, nil)
     core.withLock { $0.remove(id) }
+    meters.forget(id)
     while let poll = polls.first(for: id) { dismiss(poll, of: id) }
     await putBack(core.withLock { $0.tasks(of: id) })
     kick()

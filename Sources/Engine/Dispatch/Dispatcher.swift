@@ -10,6 +10,7 @@ extension Engine {
     await withDiscardingTaskGroup { group in
       for await _ in kicks.stream {
         while let started = await next() {
+          meter(started)
           for task in started.pushed { group.addTask { await self.handOver(task) } }
           await serve(started.pulled)
         }
@@ -29,6 +30,18 @@ extension Engine {
         pulled[task.running.agent, default: []].append(task)
       }
     }
+  }
+
+  private func meter(_ started: Started) {
+    let claimed = core.withLock { core in
+      (started.pushed + started.pulled.values.flatMap(\.self)).map { task in
+        (
+          type: core.demand(task.running.demand)?.type ?? Family<UInt64>.other,
+          waited: task.running.startedAt.milliseconds(since: task.running.id.createdAt)
+        )
+      }
+    }
+    meters.claimed(claimed)
   }
 
   /// What was claimed together with its submission, before what waits in the queue.
@@ -54,7 +67,9 @@ extension Engine {
     }
     guard !claims.isEmpty else { return nil }
     do {
-      let results = try await store.claim(claims)
+      let results = try await timed(.claim) { () throws(StoreError) in
+        try await store.claim(claims)
+      }
       return core.withLock { core in
         var started = Started()
         for (claim, result) in zip(claims, results) {
@@ -85,8 +100,10 @@ extension Engine {
       let type = core.withLock({ $0.demand(task.running.demand)?.type })
     else { return await putBack([task.running]) }
     let secrets = agentSecrets.active(agent, now: world.now())
+    let began = world.nanoseconds()
     let answer = await connector.start(
       Dispatch(task: task, type: type), on: record, secrets: secrets)
+    meters.answered(agent, seconds: seconds(since: began))
     // Cancelled means that the server stops: an unknown answer is left to the next start.
     if Task.isCancelled, !answer.isDefinite { return }
     core.withLock { $0.answered(agent, answer, now: world.now()) }
@@ -140,7 +157,9 @@ extension Engine {
       ReleaseRequest(id: $0.id, attempt: $0.attempt, notBefore: notBefore)
     }
     do {
-      let applied = try await store.release(releases)
+      let applied = try await timed(.release) { () throws(StoreError) in
+        try await store.release(releases)
+      }
       core.withLock { core in
         for (task, applied) in zip(tasks, applied) where applied {
           core.released(task.id, attempt: task.attempt, notBefore: notBefore, now: world.now())

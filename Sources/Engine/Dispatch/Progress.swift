@@ -58,7 +58,9 @@ extension Engine {
   /// Commits renewals, then moves the leases.
   private func renew(_ renewals: [RenewRequest]) async throws(ControlError) -> [Bool] {
     guard !renewals.isEmpty else { return [] }
-    let renewed = try await stored { () throws(StoreError) in try await store.renew(renewals) }
+    let renewed = try await stored { () throws(StoreError) in
+      try await timed(.renew) { () throws(StoreError) in try await store.renew(renewals) }
+    }
     core.withLock { core in
       for (request, renewed) in zip(renewals, renewed) where renewed {
         core.renewed(request.id, attempt: request.attempt, until: request.leaseUntil)

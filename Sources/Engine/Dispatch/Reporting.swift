@@ -87,6 +87,7 @@ extension Engine {
   }
 
   private func noteLate(_ callback: Callback, now task: TaskRecord) async {
+    meters.lateReport()
     if core.withLock({ $0.exorcise(callback.task, agent: callback.agent) }) { kick() }
     let attempt = callback.attempt.map { " of attempt \($0)" } ?? ""
     let line = TaskLog(

@@ -31,7 +31,9 @@ extension Engine {
         id: item.task.id, attempt: item.task.attempt, settlement: settlement,
         report: item.report, reporter: item.reporter, signedID: item.signedID, now: now)
     }
-    let results = try await store.settle(requests)
+    let results = try await timed(.settle) { () throws(StoreError) in
+      try await store.settle(requests)
+    }
     let applied = core.withLock { core in
       zip(requests, results).map { request, result -> Settlement? in
         guard result == .applied else { return nil }
@@ -39,11 +41,25 @@ extension Engine {
         return request.settlement
       }
     }
+    meter(batch, applied, now: now)
     for (request, settlement) in zip(requests, applied) where settlement?.state.isEnd == true {
       waiters.wake(request.id, ())
     }
     kick()
     return applied
+  }
+
+  private func meter(_ batch: [Settling], _ applied: [Settlement?], now: Timestamp) {
+    let settled = core.withLock { core in
+      zip(batch, applied).compactMap { item, settlement -> Meters.Settled? in
+        guard let settlement else { return nil }
+        return Meters.Settled(
+          type: core.demand(item.task.demand)?.type ?? Family<UInt64>.other, agent: item.task.agent,
+          status: settlement.partial ? "partial" : item.report.status.name,
+          took: now.milliseconds(since: item.task.startedAt), isEnd: settlement.state.isEnd)
+      }
+    }
+    meters.settled(settled)
   }
 
   private func decide(_ report: Report, of task: RunningTask, now: Timestamp) -> Settlement {

@@ -9,7 +9,21 @@ extension Engine {
     while true {
       do { try await world.sleep(Limits.healthInterval) } catch { return }
       await probeAll()
+      meterHealth()
     }
+  }
+
+  private func meterHealth() {
+    let now = world.now()
+    meters.checked(
+      core.withLock { core in
+        core.agentRecords.compactMap { record in
+          guard let state = core.state(of: record.id, now: now), state != .disabled else {
+            return nil
+          }
+          return (record.id, state != .unhealthy)
+        }
+      })
   }
 
   /// Why the server is not ready for requests, in one sentence; nil if it is.

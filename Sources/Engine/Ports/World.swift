@@ -11,6 +11,8 @@ package struct World: Sendable {
   package var now: @Sendable () -> Timestamp
   /// Milliseconds that never jump, for what is measured.
   package var uptime: @Sendable () -> Int64
+  /// The same clock in nanoseconds, for what takes less.
+  package var nanoseconds: @Sendable () -> UInt64
   /// 64 random bits.
   package var random: @Sendable () -> UInt64
   /// Waits; throws when cancelled.
@@ -18,11 +20,13 @@ package struct World: Sendable {
 
   package init(
     now: @escaping @Sendable () -> Timestamp, uptime: @escaping @Sendable () -> Int64,
+    nanoseconds: @escaping @Sendable () -> UInt64,
     random: @escaping @Sendable () -> UInt64,
     sleep: @escaping @Sendable (Int64) async throws -> Void
   ) {
     self.now = now
     self.uptime = uptime
+    self.nanoseconds = nanoseconds
     self.random = random
     self.sleep = sleep
   }

@@ -6,7 +6,7 @@ import Synchronization
 
 extension Engine {
   /// Tasks of one part: few milliseconds of writing, so that other writes wait no longer.
-  package static let bulkPart = 600
+  package static let bulkPart = 300
 
   /// Stores tasks, all or none, and returns after the commit that shows them. Parts are written
   /// while the next ones are being read.
@@ -113,7 +113,12 @@ extension Engine {
   private func write(_ inserts: [TaskInsert], in bulk: Bulk) async -> Result<
     [DemandID], ControlError
   > {
-    do throws(StoreError) { return .success(try await store.stage(inserts, in: bulk)) } catch {
+    do throws(StoreError) {
+      return .success(
+        try await timed(.stage) { () throws(StoreError) in
+          try await store.stage(inserts, in: bulk)
+        })
+    } catch {
       return .failure(error.asControlError)
     }
   }
@@ -123,7 +128,9 @@ extension Engine {
   private func publish(
     _ parts: [Part], of bulk: Bulk, now: Timestamp
   ) async throws(ControlError) -> [Submitted] {
-    do throws(StoreError) { try await store.publish(bulk) } catch {
+    do throws(StoreError) {
+      try await timed(.publish) { () throws(StoreError) in try await store.publish(bulk) }
+    } catch {
       abandon(bulk)
       throw error.asControlError
     }
@@ -136,6 +143,7 @@ extension Engine {
         }
       }
       kick()
+      meterSubmissions(part.inserts)
       for insert in part.inserts { submitted.append(Submitted(id: insert.id, isNew: true)) }
     }
     return submitted

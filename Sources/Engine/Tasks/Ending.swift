@@ -7,11 +7,17 @@ extension Engine {
   /// Ends tasks without a report, and frees or haunts what they held.
   @discardableResult
   func end(_ requests: [EndRequest]) async throws(StoreError) -> [EndResult] {
-    let results = try await store.end(requests)
+    let results = try await timed(.end) { () throws(StoreError) in
+      try await store.end(requests)
+    }
     for (request, result) in zip(requests, results) {
       let told = core.withLock { $0.ended(request.id, result) }
       if let told { tell(told, request.state == .cancelled ? .cancelled : .timeout) }
       waiters.wake(request.id, ())
+      switch result {
+      case .wasQueued, .wasRunning: meters.ended(request.state, 1)
+      case .alreadyEnded, .notFound: break
+      }
     }
     kick()
     return results

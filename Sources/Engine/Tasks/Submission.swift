@@ -40,13 +40,14 @@ extension Engine {
         path: batch.count > 1 ? "[\(index)].idempotencyKey" : "idempotencyKey")
     case .stored(let stored):
       take(inserts, stored, except: claims, now: now)
+      meterSubmissions(zip(inserts, stored).filter { $1.isNew }.map(\.0))
       return stored.map { Submitted(id: $0.id, isNew: $0.isNew) }
     }
   }
 
   /// What may start in the commit that stores it. A batch of several is left to the queue.
   private func claimsAhead(_ inserts: [TaskInsert], now: Timestamp) -> [ClaimRequest] {
-    guard inserts.count == 1, let insert = inserts.first, isOpen else { return [] }
+    guard inserts.count == 1, let insert = inserts.first, mayDispatch else { return [] }
     let claim = core.withLock { $0.claimAhead(insert, now: now, random: world.random) }
     return claim.map { [$0] } ?? []
   }
@@ -54,7 +55,11 @@ extension Engine {
   private func store(
     _ inserts: [TaskInsert], _ claims: [ClaimRequest]
   ) async throws(ControlError) -> (SubmitResult, [ClaimedTask?]) {
-    do throws(StoreError) { return try await store.submit(inserts, claiming: claims) } catch {
+    do throws(StoreError) {
+      return try await timed(.submit) { () throws(StoreError) in
+        try await store.submit(inserts, claiming: claims)
+      }
+    } catch {
       finish(claims, claims.map { _ in nil })
       throw error.asControlError
     }
@@ -111,6 +116,14 @@ extension Engine {
       }
     }
     kick()
+  }
+
+  func meterSubmissions(_ inserts: [TaskInsert]) {
+    guard let first = inserts.first?.task.demand.type else { return }
+    // Batches are mostly of one type.
+    let others = inserts.filter { $0.task.demand.type != first }
+    meters.submitted(first, inserts.count - others.count)
+    meterSubmissions(others)
   }
 
   func enqueue(

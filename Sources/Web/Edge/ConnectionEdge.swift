@@ -19,6 +19,9 @@ final class ConnectionEdge: ChannelDuplexHandler {
     var onGone: @Sendable () -> Void
   }
 
+  /// Says, as a user event, that the next answer is the connection's last.
+  struct LastAnswer: Sendable {}
+
   /// What may still arrive of a body that nobody wants before its connection is ended for it.
   private static let tolerated = 64 << 10
   /// How long, and for how many bytes, a refused client may go on sending so that it sees why.
@@ -107,6 +110,11 @@ final class ConnectionEdge: ChannelDuplexHandler {
   func triggerUserOutboundEvent(
     context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
   ) {
+    if event is LastAnswer {
+      if !exchanges.isEmpty { exchanges[exchanges.startIndex].isLast = true }
+      promise?.succeed()
+      return
+    }
     guard let watch = event as? Watch else {
       return context.triggerUserOutboundEvent(event, promise: promise)
     }

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// The handlers of a connection, from bytes to the framework's requests.
+// The handlers of a connection, from bytes to requests and back.
 import HummingbirdCore
 import Logging
 import NIOCore
 import NIOHTTP1
-import NIOHTTPTypes
-import NIOHTTPTypesHTTP1
 
-/// The framework's HTTP/1.1 channel with a `ConnectionEdge` next to the decoder.
-struct EdgeChannel: HTTPChannelHandler {
-  typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+/// HTTP/1.1 with a `ConnectionEdge` next to the decoder and a `RequestHandler` behind it.
+struct EdgeChannel: ServerChildChannel {
+  /// One accepted connection.
+  struct Value: ServerChildChannelValue {
+    let channel: any Channel
+    /// Its last request is answered, and it is closed.
+    let over: EventLoopFuture<Void>
+  }
 
-  let responder: HTTPChannelHandler.Responder
-  var idleTimeout = Duration.seconds(75)
+  let responder: APIResponder
+  var idleTimeout = TimeAmount.seconds(75)
   var deadlines = ReadDeadlines.Times()
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
       let pipeline = channel.pipeline.syncOperations
       let edge = ConnectionEdge(deadlines: deadlines)
+      let requests = RequestHandler(channel, responder: responder, idleTimeout: idleTimeout)
       var limits = NIOHTTPDecoderLimitConfiguration()
       limits.maxHeaderFieldSize = 16 << 10
       limits.maxHeaderListSize = 32 << 10
@@ -29,17 +33,18 @@ struct EdgeChannel: HTTPChannelHandler {
         withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
         withDecoderLimitConfiguration: limits)
       try pipeline.addHandler(edge)
-      try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
-      try pipeline.addHandler(ExpectContinue())
-      try pipeline.addHandler(HTTPConnectionStateHandler(idleTimeout: idleTimeout, logger: logger))
-      return try Value(
-        wrappingChannelSynchronously: channel,
-        configuration: .init(isOutboundHalfClosureEnabled: true))
+      try pipeline.addHandler(requests)
+      return Value(channel: channel, over: requests.over)
     }
   }
 
+  /// The handlers do the work; the server counts the connection as its own until it is over.
   func handle(value: Value, logger: Logger) async {
-    await handleHTTP(asyncChannel: value, logger: logger)
+    await withTaskCancellationHandler {
+      do { try await value.over.get() } catch { logger.trace("a connection failed") }
+    } onCancel: {
+      value.channel.close(promise: nil)
+    }
   }
 }
 

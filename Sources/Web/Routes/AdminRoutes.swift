@@ -2,7 +2,7 @@
 // What only admins do: tokens, secrets, keys, backups.
 import Domain
 import Engine
-import HTTPTypes
+import NIOHTTP1
 
 enum AdminRoutes {
   static func listTokens(

@@ -2,7 +2,7 @@
 // Agents: register, join, read, change, remove, rotate.
 import Domain
 import Engine
-import HTTPTypes
+import NIOHTTP1
 
 enum AgentRoutes {
   /// No agent's id: its path is the one for joining.

@@ -2,13 +2,13 @@
 // Many tasks in one request: a JSON array or NDJSON, all or none.
 import Domain
 import Engine
-import HTTPTypes
+import NIOHTTP1
 
 enum BulkRoute {
   static func submit(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    guard request.header(.idempotencyKey) == nil else {
+    guard request.headers("idempotency-key").isEmpty else {
       throw ControlError(
         .invalidField, "Give each task its own idempotencyKey; this header is for single ones.",
         path: "Idempotency-Key")

@@ -2,14 +2,15 @@
 // What agents report: results and progress. Signed requests, verified before they are read.
 import Domain
 import Engine
-import HTTPTypes
-import HummingbirdCore
 import Logging
+import NIOHTTP1
 
 enum ReportRoutes {
   static func callback(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
+    let began = services.engine.world.nanoseconds()
+    defer { services.engine.meters.callback(seconds: services.engine.seconds(since: began)) }
     let (body, signedIn) = try await request.signedBody(services)
     let parsed = try ReportParser(limits: services.limits).parse(body, receivedAt: request.now)
     try signedIn.checkName(parsed.agentID)
@@ -92,7 +93,7 @@ extension APIRequest {
   }
 
   private func signatureValues(_ header: SignatureHeader) -> [String] {
-    HTTPField.Name(header.rawValue).map { request.headers[values: $0] } ?? []
+    headers(header.rawValue)
   }
 }
 

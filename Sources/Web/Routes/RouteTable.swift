@@ -18,6 +18,8 @@ package struct Route: Sendable {
   package let method: String
   package let path: String
   package let access: Access
+  /// Method and pattern, for logs and metrics.
+  let name: String
   /// The query parameters that it knows; others are refused.
   let query: Set<String>
   let handler: Handler
@@ -29,6 +31,7 @@ package struct Route: Sendable {
     self.method = method
     self.path = path
     self.access = access
+    name = "\(method) \(path)"
     self.query = query
     self.handler = handler
   }
@@ -70,6 +73,7 @@ package enum RouteTable {
     Route("POST", "/api/keys/rotate", .token(.admin), AdminRoutes.rotateKey),
     Route("POST", "/api/backup", .token(.admin), AdminRoutes.backup),
     Route("GET", "/api/stats", .token(.viewer), StatusRoutes.stats),
+    Route("GET", "/metrics", .token(.viewer), MetricsRoute.metrics),
     Route("GET", "/healthz", .open, StatusRoutes.healthz),
     Route("GET", "/readyz", .open, StatusRoutes.readyz),
     Route("GET", "/openapi.json", .open, StatusRoutes.openAPI),

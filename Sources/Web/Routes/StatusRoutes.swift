@@ -2,7 +2,7 @@
 // How the server is: health, readiness, numbers, contract.
 import Domain
 import Engine
-import HTTPTypes
+import NIOHTTP1
 
 enum StatusRoutes {
   static func stats(

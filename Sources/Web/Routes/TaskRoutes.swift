@@ -2,7 +2,7 @@
 // Tasks: submit, read, wait, cancel, retry, acknowledge.
 import Domain
 import Engine
-import HTTPTypes
+import NIOHTTP1
 
 enum TaskRoutes {
   static func submit(
@@ -36,7 +36,7 @@ enum TaskRoutes {
   }
 
   static func answer(
-    _ status: HTTPResponse.Status, _ id: TaskID, _ state: TaskState, isPurged: Bool = false
+    _ status: HTTPResponseStatus, _ id: TaskID, _ state: TaskState, isPurged: Bool = false
   ) -> APIResponse {
     .json(status) {
       $0.object {
@@ -49,7 +49,7 @@ enum TaskRoutes {
 
   /// The header, which must be there once and be well formed if it is there.
   private static func idempotencyKey(_ request: APIRequest) throws(ControlError) -> String? {
-    let values = request.headers(.idempotencyKey)
+    let values = request.headers("idempotency-key")
     guard let key = values.first else { return nil }
     guard values.count == 1, (1...request.limits.identifier).contains(key.utf8.count) else {
       throw ControlError(
@@ -170,9 +170,4 @@ extension ControlServices {
     task.retry = defaultRetry
     return task
   }
-}
-
-extension HTTPField.Name {
-  /// The name is a literal of the right form; a wrong one would be an unknown header, not a crash.
-  static let idempotencyKey = HTTPField.Name("idempotency-key") ?? .ifMatch
 }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Resolves a name for one connection, and leaves out the addresses that may not be reached.
+internal import NIOCore
+internal import NIOPosix
+
+/// Shows a connection attempt only those addresses of a name that the policy allows, so that none
+/// of the others sees as much as a SYN. Confined to its event loop.
+final class PolicyResolver: Resolver, @unchecked Sendable {
+  private let policy: OutboundPolicy
+  private let isEndpoint: Bool
+  private let loop: any EventLoop
+  private let milliseconds: Int
+  private var found: EventLoopFuture<[SocketAddress]>?
+  /// Why an address was left out, if one was.
+  private(set) var refusal: OutboundPolicy.Refusal?
+
+  init(
+    _ policy: OutboundPolicy, isEndpoint: Bool, within milliseconds: Int64, on loop: any EventLoop
+  ) {
+    self.policy = policy
+    self.isEndpoint = isEndpoint
+    self.milliseconds = Int(clamping: milliseconds)
+    self.loop = loop
+  }
+
+  func initiateAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> {
+    addresses(of: host, port: port, family: .inet)
+  }
+
+  func initiateAAAAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> {
+    addresses(of: host, port: port, family: .inet6)
+  }
+
+  func cancelQueries() {}
+
+  /// One look-up answers for both families.
+  private func addresses(
+    of host: String, port: Int, family: NIOBSDSocket.ProtocolFamily
+  ) -> EventLoopFuture<[SocketAddress]> {
+    let all = found ?? lookUp(host, port)
+    found = all
+    return all.map { $0.filter { $0.protocol == family } }
+  }
+
+  private func lookUp(_ host: String, _ port: Int) -> EventLoopFuture<[SocketAddress]> {
+    let milliseconds = milliseconds
+    return loop.makeFutureWithTask {
+      await NameResolver.addresses(of: host, within: milliseconds)
+    }
+    .flatMapThrowing { addresses in
+      try addresses.filter { self.isAllowed($0, port) }.map {
+        try SocketAddress(ipAddress: "\($0)", port: port)
+      }
+    }
+  }
+
+  private func isAllowed(_ address: IPAddress, _ port: Int) -> Bool {
+    guard let refusal = policy.refusal(of: address, port: port, isEndpoint: isEndpoint) else {
+      return true
+    }
+    self.refusal = refusal
+    return false
+  }
+}

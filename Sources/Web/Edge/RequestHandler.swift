@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection's requests, one after another: collected, answered by a task, written back.
+import NIOCore
+import NIOHTTP1
+
+/// A request whose body came with its head costs one task and two hops. Pipelined requests wait for
+/// their turn, and reading stops while too much waits. Confined to its event loop.
+final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private enum State {
+    case idle
+    /// The head is here; the body may come with the same bytes.
+    case receiving(HTTPRequestHead, ByteBuffer?)
+    /// A task works on it.
+    case answering(BodyStream?)
+    /// Answered before it was read whole: the rest is thrown away.
+    case discarding
+    case closed
+  }
+
+  /// Parts of later requests that may wait before reading stops.
+  private static let mostWaiting = 64
+
+  private let channel: any Channel
+  private let responder: APIResponder
+  private let client: ClientConnection
+  private let idleTimeout: TimeAmount
+  private let ended: EventLoopPromise<Void>
+  private var state = State.idle
+  /// Whether the request in hand has not come to its end.
+  private var isIncomplete = false
+  private var waiting = CircularBuffer<HTTPServerRequestPart>()
+  /// The next answer is the connection's last.
+  private var isLast = false
+  private var isInputClosed = false
+  /// What came after the request in hand was not HTTP.
+  private var isGarbled = false
+  private var mayRead = true
+  private var wantsRead = false
+  private var idleSince = NIODeadline.now()
+  private var idleTimer: Scheduled<Void>?
+
+  init(_ channel: any Channel, responder: APIResponder, idleTimeout: TimeAmount) {
+    self.channel = channel
+    self.responder = responder
+    self.idleTimeout = idleTimeout
+    client = ClientConnection(channel: channel)
+    ended = channel.eventLoop.makePromise()
+  }
+
+  /// The connection is closed, and nobody works on a request of it any more.
+  var over: EventLoopFuture<Void> { ended.futureResult }
+
+  func handlerAdded(context: ChannelHandlerContext) { becomeIdle() }
+
+  // MARK: In
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let part = unwrapInboundIn(data)
+    if isBusyWithEarlier {
+      waiting.append(part)
+      if waiting.count > Self.mostWaiting { setReading(false) }
+    } else {
+      take(part)
+    }
+  }
+
+  /// A task works on a request that has been read whole: what comes belongs to the next one.
+  private var isBusyWithEarlier: Bool {
+    if case .answering = state { return !isIncomplete }
+    return !waiting.isEmpty
+  }
+
+  func channelReadComplete(context: ChannelHandlerContext) {
+    // Who waits for more of a body must not wait with the answer: it may be a refusal.
+    if case .receiving(let head, let body) = state {
+      let stream = BodyStream(body, on: channel.eventLoop) { self.setReading($0) }
+      start(EdgeRequest(head: head, body: .stream(stream)), stream)
+    }
+    context.fireChannelReadComplete()
+  }
+
+  private func take(_ part: HTTPServerRequestPart) {
+    switch (part, state) {
+    case (.head(let head), .idle):
+      isIncomplete = true
+      state = .receiving(head, nil)
+      if head.expectsContinue { sendContinue() }
+    case (.body(let bytes), .receiving(let head, var body)):
+      if body == nil { body = bytes } else { body?.writeImmutableBuffer(bytes) }
+      state = .receiving(head, body)
+    case (.body(let bytes), .answering(let stream)): stream?.push(bytes)
+    case (.end, .receiving(let head, let body)):
+      isIncomplete = false
+      start(EdgeRequest(head: head, body: .whole(body)), nil)
+    case (.end, .answering(let stream)):
+      isIncomplete = false
+      stream?.finish()
+    case (.end, .discarding):
+      isIncomplete = false
+      next()
+    default: break
+    }
+  }
+
+  private func start(_ request: EdgeRequest, _ stream: BodyStream?) {
+    state = .answering(stream)
+    Task {
+      let response = await responder.respond(to: request, from: client)
+      channel.eventLoop.execute { self.answer(response) }
+    }
+  }
+
+  /// RFC 9110 §10.1.1: clients with large bodies do not wait a second.
+  private func sendContinue() {
+    let head = HTTPResponseHead(version: .http1_1, status: .continue)
+    channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
+  }
+
+  // MARK: Out
+
+  private func answer(_ response: APIResponse) {
+    if channel.isActive { write(response) }
+    // Writing may have closed it.
+    guard channel.isActive else { return end() }
+    if isLast || isIncomplete {
+      state = .discarding
+      setReading(true)
+    } else {
+      next()
+    }
+  }
+
+  private func write(_ response: APIResponse) {
+    if isLast {
+      waiting.removeAll()
+      channel.triggerUserOutboundEvent(ConnectionEdge.LastAnswer(), promise: nil)
+    }
+    let head = HTTPResponseHead(
+      version: .http1_1, status: response.status, headers: response.fields)
+    channel.write(HTTPServerResponsePart.head(head), promise: nil)
+    if !response.body.isEmpty {
+      let bytes = channel.allocator.buffer(bytes: response.body)
+      channel.write(HTTPServerResponsePart.body(.byteBuffer(bytes)), promise: nil)
+    }
+    channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+  }
+
+  private func next() {
+    becomeIdle()
+    while let part = waiting.popFirst() {
+      take(part)
+      if case .answering = state, !isIncomplete { return }
+    }
+    setReading(true)
+    guard case .idle = state else { return }
+    if isGarbled {
+      refuse()
+    } else if isInputClosed {
+      channel.close(promise: nil)
+    }
+  }
+
+  /// The edge ends the connection with an answer to what was no request.
+  private func refuse() {
+    state = .discarding
+    write(responder.malformed())
+  }
+
+  // MARK: The end
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard error is HTTPParserError else { return context.close(promise: nil) }
+    switch state {
+    case .idle: refuse()
+    case .receiving: refuse()
+    case .answering(let stream):
+      // The rest of a body that is not HTTP has no end.
+      if isIncomplete { isLast = true } else { isGarbled = true }
+      isIncomplete = false
+      stream?.fail()
+    case .discarding, .closed: context.close(promise: nil)
+    }
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    idleTimer?.cancel()
+    if case .answering(let stream) = state {
+      stream?.fail()
+    } else {
+      end()
+    }
+    context.fireChannelInactive()
+  }
+
+  private func end() {
+    state = .closed
+    ended.succeed()
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event is ChannelShouldQuiesceEvent {
+      isLast = true
+      if case .idle = state { context.close(promise: nil) }
+    } else if event as? ChannelEvent == .inputClosed {
+      isInputClosed = true
+      if case .idle = state { context.close(promise: nil) }
+      if case .answering(let stream) = state, isIncomplete { stream?.fail() }
+    }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  // MARK: Idle
+
+  private func becomeIdle() {
+    state = .idle
+    idleSince = .now()
+    if idleTimer == nil { watchIdle(until: idleSince + idleTimeout) }
+  }
+
+  private func watchIdle(until time: NIODeadline) {
+    idleTimer = channel.eventLoop.scheduleTask(deadline: time) { [weak self] in
+      self?.isIdleLong()
+    }
+  }
+
+  private func isIdleLong() {
+    idleTimer = nil
+    guard case .idle = state else { return }
+    if idleSince + idleTimeout <= .now() {
+      channel.close(promise: nil)
+    } else {
+      watchIdle(until: idleSince + idleTimeout)
+    }
+  }
+
+  // MARK: Reading
+
+  func read(context: ChannelHandlerContext) {
+    if mayRead { context.read() } else { wantsRead = true }
+  }
+
+  private func setReading(_ mayRead: Bool) {
+    self.mayRead = mayRead
+    guard mayRead, wantsRead else { return }
+    wantsRead = false
+    channel.read()
+  }
+}
+
+extension HTTPRequestHead {
+  fileprivate var expectsContinue: Bool {
+    headers.first(name: "expect")?.lowercased() == "100-continue"
+  }
+}
