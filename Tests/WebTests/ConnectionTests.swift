@@ -66,6 +66,75 @@ import Testing
     }
   }
 
+  @Test func `pipelined requests are answered in order`() async throws {
+    try await Served.run { served in
+      let admin = "authorization: Bearer \(served.token)"
+      let submit = #"{"type":"work","priority":9}"#
+      let requests = (0..<50).flatMap { number in
+        [
+          "GET /healthz?n=\(number) HTTP/1.1\r\nhost: x\r\n\r\n",
+          "POST /api/tasks HTTP/1.1\r\nhost: x\r\n\(admin)\r\n"
+            + "content-length: \(submit.utf8.count)\r\n\r\n\(submit)",
+        ]
+      }
+      try await RawClient.connect(served.port) { client in
+        try await client.sendPart(requests.joined())
+        try await client.send("GET /readyz HTTP/1.1", "host: x", "connection: close")
+        let answers = try await client.readToEnd().components(of: "HTTP/1.1 ")
+        #expect(answers.count == 101)
+        for (index, answer) in answers.enumerated().dropLast() {
+          // A query is not known there; a task is created.
+          #expect(answer.hasPrefix(index.isMultiple(of: 2) ? "400" : "201"), "\(index): \(answer)")
+        }
+        #expect(answers.last?.hasPrefix("200") == true)
+      }
+    }
+  }
+
+  @Test func `a body may come in pieces`() async throws {
+    try await Served.run { served in
+      let task = #"{"type":"work","payload":{"text":"\#(String(repeating: "x", count: 300_000))"}}"#
+      try await RawClient.connect(served.port) { client in
+        try await client.send(
+          "POST /api/tasks HTTP/1.1", "host: x", "authorization: Bearer \(served.token)",
+          "content-length: \(task.utf8.count)")
+        for piece in task.pieces(of: 50_000) { try await client.sendPart(piece) }
+        #expect(try await client.read(until: "201 Created"))
+        client.seen = ""
+        try await client.send(
+          "POST /api/tasks HTTP/1.1", "host: x", "authorization: Bearer \(served.token)",
+          "transfer-encoding: chunked")
+        for piece in task.pieces(of: 50_000) {
+          let size = String(piece.utf8.count, radix: 16)
+          try await client.sendPart("\(size)\r\n\(piece)\r\n")
+        }
+        try await client.sendPart("0\r\n\r\n")
+        #expect(try await client.read(until: "201 Created"))
+      }
+    }
+  }
+
+  @Test func `who does not read his answers is not worked for`() async throws {
+    try await Served.run { served in
+      let page = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+      let asked = 150
+      let answered = { @Sendable in
+        served.engine.meters.snapshot.requests.values[
+          LabelValues("GET /openapi.json", "200")]?.count ?? 0
+      }
+      try await RawClient.connect(served.port) { client in
+        try await client.sendPart(String(repeating: page, count: asked))
+        try await until { answered() > 2 }
+        for _ in 0..<50 { _ = try await served.ask("GET /healthz") }
+        // Each answer has 256 KiB: what is there waits in the sockets' buffers.
+        #expect(answered() < 100)
+        try await client.send("GET /healthz HTTP/1.1", "host: x", "connection: close")
+        let all = try await client.readToEnd()
+        #expect(all.components(of: "HTTP/1.1 200").count == asked + 1)
+      }
+    }
+  }
+
   @Test func `slow heads and slow bodies are cut`() async throws {
     let short = ReadDeadlines.Times(
       head: .milliseconds(200), body: .milliseconds(200), bytesPerSecond: 1 << 20)
@@ -125,6 +194,18 @@ import Testing
     while !condition() {
       try #require(ContinuousClock.now < end)
       try await Task.sleep(for: .milliseconds(5))
+    }
+  }
+}
+
+extension String {
+  fileprivate func components(of separator: String) -> [Substring] {
+    split(separator: separator, omittingEmptySubsequences: true)
+  }
+
+  fileprivate func pieces(of size: Int) -> [String] {
+    stride(from: 0, to: utf8.count, by: size).map { start in
+      String(decoding: Array(utf8)[start..<min(start + size, utf8.count)], as: UTF8.self)
     }
   }
 }

@@ -67,7 +67,7 @@ struct Served: Sendable {
       defaultRetry: RetryPolicy(), limits: limits,
       addresses: { CallbackAddresses(callbackUrl: "http://x/c", progressOrigin: "http://x") },
       allowsCompatSignatures: true, version: "1", startedAt: engine.world.now(),
-      openAPI: Array("{}".utf8), logger: logger,
+      openAPI: [UInt8](repeating: 0x20, count: 256 << 10), logger: logger,
       rotateMasterKey: { () throws(ControlError) in throw ControlError(.conflict, "no") },
       backup: { _ throws(ControlError) in throw ControlError(.internalError, "The cause.") },
       notReady: { nil })

@@ -4,7 +4,8 @@ import NIOCore
 import NIOHTTP1
 
 /// A request whose body came with its head costs one task and two hops. Pipelined requests wait for
-/// their turn, and reading stops while too much waits. Confined to its event loop.
+/// their turn; reading stops while too much waits, or while the client does not take its answers.
+/// Confined to its event loop.
 final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundIn = HTTPServerResponsePart
@@ -36,6 +37,8 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   /// The next answer is the connection's last.
   private var isLast = false
   private var isInputClosed = false
+  /// The client does not take what was answered: nothing more is begun until it does.
+  private var isBlocked = false
   /// What came after the request in hand was not HTTP.
   private var isGarbled = false
   private var mayRead = true
@@ -71,7 +74,7 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   /// A task works on a request that has been read whole: what comes belongs to the next one.
   private var isBusyWithEarlier: Bool {
     if case .answering = state { return !isIncomplete }
-    return !waiting.isEmpty
+    return isBlocked || !waiting.isEmpty
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
@@ -151,6 +154,10 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
 
   private func next() {
     becomeIdle()
+    guard channel.isWritable else {
+      isBlocked = true
+      return setReading(false)
+    }
     while let part = waiting.popFirst() {
       take(part)
       if case .answering = state, !isIncomplete { return }
@@ -162,6 +169,14 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
     } else if isInputClosed {
       channel.close(promise: nil)
     }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if isBlocked, channel.isWritable {
+      isBlocked = false
+      next()
+    }
+    context.fireChannelWritabilityChanged()
   }
 
   /// The edge ends the connection with an answer to what was no request.
