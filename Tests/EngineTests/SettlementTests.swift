@@ -117,14 +117,17 @@ struct SettlementVector: Decodable, Sendable, CustomTestStringConvertible {
   private static func policy(_ maxAttempts: Int) -> RetryPolicy {
     var retry = RetryPolicy()
     retry.maxAttempts = maxAttempts
-    retry.base = 0
+    // Long enough for the record to be read before the next attempt.
+    retry.base = 1_000
+    retry.backoff = .fixed
+    retry.jitter = 0
     return retry
   }
 
   private static func failed(_ task: RunningTask, _ test: EngineCase) async throws -> RunningTask {
     let answer = try await test.report(task, .failure)
     #expect(answer.nextAction == .retry)
-    await test.pass(1)
+    await test.pass(1_000)
     return try await test.dispatch(of: task.id, attempt: task.attempt + 1).task.running
   }
 

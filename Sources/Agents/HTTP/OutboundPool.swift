@@ -38,7 +38,9 @@ final class OutboundPool: @unchecked Sendable {
     guard !isClosed else { return call.fail(.cancelled) }
     let origin = call.request.url.origin
     if let host = hosts[origin] { return host.take(call) }
-    let host = OutboundHost(call.request.url, settings, on: loop) { self.hosts[origin] = nil }
+    let host = OutboundHost(call.request.url, settings, on: loop) { empty in
+      if self.hosts[origin] === empty { self.hosts[origin] = nil }
+    }
     hosts[origin] = host
     host.take(call)
   }
@@ -55,7 +57,7 @@ final class OutboundHost: @unchecked Sendable {
   private let url: EndpointURL
   private let settings: OutboundSettings
   private let loop: any EventLoop
-  private let whenEmpty: () -> Void
+  private let whenEmpty: (OutboundHost) -> Void
   private var connections: [ObjectIdentifier: OutboundConnection] = [:]
   /// The one that was used last comes first: the others grow old and go.
   private var idle: [OutboundConnection] = []
@@ -70,7 +72,7 @@ final class OutboundHost: @unchecked Sendable {
 
   init(
     _ url: EndpointURL, _ settings: OutboundSettings, on loop: any EventLoop,
-    whenEmpty: @escaping () -> Void
+    whenEmpty: @escaping (OutboundHost) -> Void
   ) {
     self.url = url
     self.settings = settings
@@ -117,7 +119,7 @@ final class OutboundHost: @unchecked Sendable {
     while let next = waiting.popFirst() {
       if !next.isOver { return connect(for: next) }
     }
-    if connections.isEmpty, connecting == 0 { whenEmpty() }
+    if connections.isEmpty, connecting == 0 { whenEmpty(self) }
   }
 
   // MARK: Connecting

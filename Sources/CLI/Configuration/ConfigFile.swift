@@ -121,7 +121,7 @@ struct ConfigFile: Sendable {
 
 extension TypeSettings {
   private static let rates = 0.000_1...1_000_000.0
-  private static let counts = 0...1_000_000
+  private static let counts = 1...1_000_000
 
   /// The member `types`: limits by type.
   fileprivate static func list(_ limits: JSONFields) throws(FieldError) -> [TypeSettings] {

@@ -145,14 +145,23 @@ extension Engine {
     }
   }
 
-  /// Puts attempts back without a failure.
+  /// Puts attempts back without a failure: tries until it is stored, or they are over otherwise.
   func putBack(_ tasks: [RunningTask], notBefore: Timestamp? = nil) async {
     for batch in tasks.chunks(of: Limits.claimBatch) {
-      await putBackOnce(batch, notBefore: notBefore)
+      var rest = Array(batch)
+      var wait: Int64 = 100
+      while !rest.isEmpty, await !putBackOnce(rest, notBefore: notBefore) {
+        do { try await world.sleep(wait) } catch { return }
+        wait = min(wait * 2, 5_000)
+        rest = core.withLock { core in
+          rest.filter { core.runningTask($0.id)?.attempt == $0.attempt }
+        }
+      }
     }
   }
 
-  private func putBackOnce(_ tasks: ArraySlice<RunningTask>, notBefore: Timestamp?) async {
+  /// False if the store failed.
+  private func putBackOnce(_ tasks: [RunningTask], notBefore: Timestamp?) async -> Bool {
     let releases = tasks.map {
       ReleaseRequest(id: $0.id, attempt: $0.attempt, notBefore: notBefore)
     }
@@ -166,9 +175,10 @@ extension Engine {
         }
       }
       kick()
+      return true
     } catch {
-      logger.error(
-        "tasks could not be put back; their leases will end", metadata: ["error": "\(error)"])
+      logger.error("tasks could not be put back yet", metadata: ["error": "\(error)"])
+      return false
     }
   }
 
