@@ -101,8 +101,10 @@ final class Checkpointer: @unchecked Sendable {
 
   private func run(_ connection: OpaquePointer) {
     while waitUntilWanted() {
-      for _ in 0..<Self.rounds {
-        if let sentence = Self.checkpoint(connection) ?? Self.sync(connection) { fail(sentence) }
+      if let sentence = copy(connection) {
+        // What may not be on disk must not be asked for again: the log stays as it is.
+        fail(sentence)
+        break
       }
       condition.lock()
       if phase == .running { phase = .done }
@@ -111,9 +113,18 @@ final class Checkpointer: @unchecked Sendable {
     }
     sqlite3_close_v2(connection)
     condition.lock()
+    phase = .stopped
     hasEnded = true
     condition.broadcast()
     condition.unlock()
+  }
+
+  /// A sentence as soon as something fails.
+  private func copy(_ connection: OpaquePointer) -> String? {
+    for _ in 0..<Self.rounds {
+      if let sentence = Self.checkpoint(connection) ?? Self.sync(connection) { return sentence }
+    }
+    return nil
   }
 
   /// False once it is stopped.

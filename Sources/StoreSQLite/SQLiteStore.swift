@@ -59,9 +59,14 @@ package final class SQLiteStore: Store {
         try pool.writeWithoutTransaction { db in
           commits.run(writer)
           writer.finalize()
-          try db.checkpoint(.truncate)
+          if !commits.hasFailed { try db.checkpoint(.truncate) }
         }
-        try pool.close()
+        if commits.hasFailed {
+          // Closing would fold the log into a file that could not be synced, and remove it.
+          _ = Unmanaged.passRetained(pool)
+        } else {
+          try pool.close()
+        }
       } catch {
         logger.error("The database did not close cleanly.", metadata: ["error": "\(error)"])
       }

@@ -35,6 +35,7 @@ final class OutboundPool: @unchecked Sendable {
   }
 
   func start(_ call: OutboundCall) {
+    guard !call.isOver else { return }
     guard !isClosed else { return call.fail(.cancelled) }
     let origin = call.request.url.origin
     if let host = hosts[origin] { return host.take(call) }
@@ -64,6 +65,9 @@ final class OutboundHost: @unchecked Sendable {
   private var connecting = 0
   private var waiting: Deque<OutboundCall> = []
   private var isSweeping = false
+  private var isClosed = false
+  /// One look-up serves every connection that is opened meanwhile.
+  private var lookUp: EventLoopFuture<[IPAddress]>?
 
   /// Below the idle time-outs of common servers (from 2 s), so that a request is not written into
   /// a connection that its other end is closing.
@@ -102,12 +106,13 @@ final class OutboundHost: @unchecked Sendable {
 
   /// A connection has ended.
   func forget(_ connection: OutboundConnection) {
-    connections[ObjectIdentifier(connection)] = nil
+    guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
     idle.removeAll { $0 === connection }
     makeUseOfRoom()
   }
 
   func close() -> [EventLoopFuture<Void>] {
+    isClosed = true
     while let call = waiting.popFirst() { call.fail(.cancelled) }
     return connections.values.map { connection in
       connection.close()
@@ -129,8 +134,12 @@ final class OutboundHost: @unchecked Sendable {
     open().whenComplete { result in
       self.connecting -= 1
       switch result {
-      case .success(let connection) where call.isOver: self.release(connection)
-      case .success(let connection): connection.send(call)
+      case .success(let connection) where self.isClosed:
+        connection.close()
+        call.fail(.cancelled)
+      case .success(let connection):
+        self.connections[ObjectIdentifier(connection)] = connection
+        if call.isOver { self.release(connection) } else { connection.send(call) }
       case .failure(let error):
         call.fail(self.obstacle(error))
         self.makeUseOfRoom()
@@ -147,13 +156,28 @@ final class OutboundHost: @unchecked Sendable {
 
   private func dial() -> EventLoopFuture<any Channel> {
     let resolver = PolicyResolver(
-      settings.policy, isEndpoint: settings.isEndpoint, within: Limits.connectTimeout, on: loop)
+      settings.policy, isEndpoint: settings.isEndpoint, found: addresses())
     return ClientBootstrap(group: loop)
       .connectTimeout(Self.connectTimeout)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .resolver(resolver)
       .connect(host: url.host, port: url.port)
-      .flatMapErrorThrowing { error in throw resolver.refusal ?? error }
+      .flatMapErrorThrowing { error in
+        // An allowed address that did not answer says more than one that was left out.
+        let tried = (error as? NIOConnectionError)?.connectionErrors.isEmpty == false
+        throw tried ? error : resolver.refusal ?? error
+      }
+  }
+
+  private func addresses() -> EventLoopFuture<[IPAddress]> {
+    if let lookUp { return lookUp }
+    let host = url.host
+    let found = loop.makeFutureWithTask {
+      await NameResolver.addresses(of: host, within: Int(Limits.connectTimeout))
+    }
+    lookUp = found
+    found.whenComplete { _ in self.lookUp = nil }
+    return found
   }
 
   /// Judges the address that was connected, before anything is sent to it, and makes the
@@ -171,7 +195,6 @@ final class OutboundHost: @unchecked Sendable {
       try pipeline.addHandlers([
         HTTPRequestEncoder(), ByteToMessageHandler(HTTPResponseDecoder()), connection,
       ])
-      connections[ObjectIdentifier(connection)] = connection
       guard let tls else { return loop.makeSucceededFuture(connection) }
       let name = IPAddress(url.host) == nil ? url.host : nil
       try pipeline.addHandler(
@@ -204,10 +227,7 @@ final class OutboundHost: @unchecked Sendable {
     case let refusal as OutboundPolicy.Refusal: return .refused(refusal)
     case ChannelError.connectTimeout: return .timeout
     case let failure as NIOConnectionError:
-      let isUnresolved =
-        failure.connectionErrors.isEmpty
-        && (failure.dnsAError != nil || failure.dnsAAAAError != nil)
-      return isUnresolved ? .unresolvable : .noConnection
+      return failure.connectionErrors.isEmpty ? .unresolvable : .noConnection
     default: return url.isSecure ? .noTLS : .noConnection
     }
   }

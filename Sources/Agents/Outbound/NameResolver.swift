@@ -16,7 +16,7 @@ private import Darwin
 enum NameResolver {
   /// At most this many look-ups wait at a time; more are answered as unresolvable.
   private static let queue = DispatchQueue(label: "orrery.names", attributes: .concurrent)
-  private static let mostAtATime = 16
+  private static let mostAtATime = 48
   private static let pending = Mutex(0)
 
   /// The addresses of `host`; empty if there are none, or none within `milliseconds`.

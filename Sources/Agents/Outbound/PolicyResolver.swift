@@ -8,19 +8,15 @@ internal import NIOPosix
 final class PolicyResolver: Resolver, @unchecked Sendable {
   private let policy: OutboundPolicy
   private let isEndpoint: Bool
-  private let loop: any EventLoop
-  private let milliseconds: Int
-  private var found: EventLoopFuture<[SocketAddress]>?
+  private let found: EventLoopFuture<[IPAddress]>
   /// Why an address was left out, if one was.
   private(set) var refusal: OutboundPolicy.Refusal?
 
-  init(
-    _ policy: OutboundPolicy, isEndpoint: Bool, within milliseconds: Int64, on loop: any EventLoop
-  ) {
+  /// - Parameter found: The addresses of the name; empty if it does not resolve.
+  init(_ policy: OutboundPolicy, isEndpoint: Bool, found: EventLoopFuture<[IPAddress]>) {
     self.policy = policy
     self.isEndpoint = isEndpoint
-    self.milliseconds = Int(clamping: milliseconds)
-    self.loop = loop
+    self.found = found
   }
 
   func initiateAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> {
@@ -33,24 +29,13 @@ final class PolicyResolver: Resolver, @unchecked Sendable {
 
   func cancelQueries() {}
 
-  /// One look-up answers for both families.
   private func addresses(
     of host: String, port: Int, family: NIOBSDSocket.ProtocolFamily
   ) -> EventLoopFuture<[SocketAddress]> {
-    let all = found ?? lookUp(host, port)
-    found = all
-    return all.map { $0.filter { $0.protocol == family } }
-  }
-
-  private func lookUp(_ host: String, _ port: Int) -> EventLoopFuture<[SocketAddress]> {
-    let milliseconds = milliseconds
-    return loop.makeFutureWithTask {
-      await NameResolver.addresses(of: host, within: milliseconds)
-    }
-    .flatMapThrowing { addresses in
-      try addresses.filter { self.isAllowed($0, port) }.map {
-        try SocketAddress(ipAddress: "\($0)", port: port)
-      }
+    found.flatMapThrowing { addresses in
+      try addresses.filter { self.isAllowed($0, port) }
+        .map { try SocketAddress(ipAddress: "\($0)", port: port) }
+        .filter { $0.protocol == family }
     }
   }
 

@@ -12,7 +12,8 @@ extension Engine {
         while let started = await next() {
           meter(started)
           for task in started.pushed { group.addTask { await self.handOver(task) } }
-          await serve(started.pulled)
+          let unserved = serve(started.pulled)
+          if !unserved.isEmpty { group.addTask { await self.putBack(unserved) } }
         }
       }
     }
@@ -184,8 +185,9 @@ extension Engine {
 
   // MARK: Pull
 
-  /// Gives claimed tasks to the lease requests that wait for them.
-  private func serve(_ tasks: [AgentID: [ClaimedTask]]) async {
+  /// Gives claimed tasks to the lease requests that wait for them; what is left is to be put back.
+  private func serve(_ tasks: [AgentID: [ClaimedTask]]) -> [RunningTask] {
+    var unserved: [RunningTask] = []
     for (agent, claimed) in tasks {
       var rest = claimed[...]
       while !rest.isEmpty, let poll = polls.first(for: agent) {
@@ -194,8 +196,9 @@ extension Engine {
         core.withLock { $0.polled(agent, batch.count - poll.wanted) }
         poll.continuation.resume(returning: Array(batch))
       }
-      await putBack(rest.map(\.running))
+      unserved += rest.map(\.running)
     }
+    return unserved
   }
 
   /// Long enough for the dispatcher to look, for agents that do not want to wait.

@@ -88,6 +88,9 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
     return nil
   }
 
+  /// Nothing is written any more.
+  package var hasFailed: Bool { state.withLock { $0.failure != nil } }
+
   /// Writes in line, without those of the transaction that is being committed.
   package var waiting: Int { state.withLock { $0.pending.count + $0.stepwise.count } }
 
@@ -205,20 +208,20 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
       try transact(target, isDurable: false) { () throws(StoreError) in
         isDone = try step.perform(target)
       }
-      guard isDone else { return }
-      leave(step)
-      step.complete(nil)
+      if isDone, leaves(step) { step.complete(nil) }
     } catch {
-      leave(step)
+      let isOurs = leaves(step)
       if case .unavailable(let sentence) = error { fail(sentence) }
-      step.complete(error)
+      if isOurs { step.complete(error) }
     }
   }
 
-  /// The first of the steps is over. Nobody else takes steps out, but a failure takes all of them.
-  private func leave(_ step: Write<Target>) {
+  /// Takes the first step out. False if a failure on another thread has completed it already.
+  private func leaves(_ step: Write<Target>) -> Bool {
     state.withLock { state in
-      if state.stepwise.first === step { state.stepwise.removeFirst() }
+      guard state.stepwise.first === step else { return false }
+      state.stepwise.removeFirst()
+      return true
     }
   }
 

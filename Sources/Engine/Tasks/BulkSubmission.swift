@@ -71,11 +71,12 @@ extension Engine {
   ) async -> Result<Staging, ControlError> {
     await withTaskGroup(of: (Int, Result<[DemandID], ControlError>).self) { group in
       var parts: [Part] = []
+      var new: Set<Demand> = []
       do throws(ControlError) {
         var read: [Submission]? = first
         while let batch = read {
           guard !Self.hasKeys(batch) else { return .success(.keyed(Self.read(parts) + batch)) }
-          try checkDemands(of: batch)
+          try checkDemands(of: batch, besides: &new)
           let number = parts.count
           let inserts = Self.inserts(
             batch, from: bulk.ids.lowerBound + Int64(number * Self.bulkPart))
@@ -114,10 +115,18 @@ extension Engine {
     [DemandID], ControlError
   > {
     do throws(StoreError) {
-      return .success(
-        try await timed(.stage) { () throws(StoreError) in
-          try await store.stage(inserts, in: bulk)
-        })
+      let demands = try await timed(.stage) { () throws(StoreError) in
+        try await store.stage(inserts, in: bulk)
+      }
+      // They stay in the store even if the bulk is given up.
+      knownDemands.withLock { known in
+        var last: Demand?
+        for insert in inserts where insert.task.demand != last {
+          last = insert.task.demand
+          known.insert(insert.task.demand)
+        }
+      }
+      return .success(demands)
     } catch {
       return .failure(error.asControlError)
     }

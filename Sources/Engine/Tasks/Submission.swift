@@ -32,6 +32,7 @@ extension Engine {
     let claims = claimsAhead(inserts, now: now)
     let (result, claimed) = try await store(inserts, claims)
     finish(claims, claimed)
+    if !isOpen { await putBackClaimedAhead() }
     switch result {
     case .conflict(let index):
       throw ControlError(
@@ -81,7 +82,8 @@ extension Engine {
 
   func checkRoom(for batch: [Submission]) throws(ControlError) {
     try checkRoom(forTasks: batch.count)
-    try checkDemands(of: batch)
+    var new: Set<Demand> = []
+    try checkDemands(of: batch, besides: &new)
   }
 
   func checkRoom(forTasks count: Int) throws(ControlError) {
@@ -93,16 +95,33 @@ extension Engine {
     }
   }
 
-  func checkDemands(of batch: [Submission]) throws(ControlError) {
-    let (demands, new) = knownDemands.withLock { known in
-      guard known.count + batch.count > limits.demands else { return (known.count, 0) }
-      return (known.count, Set(batch.map(\.task.demand)).subtracting(known).count)
+  /// - Parameter new: Demands that earlier parts of the same bulk brought; those of `batch` are
+  ///   added.
+  func checkDemands(
+    of batch: [Submission], besides new: inout Set<Demand>
+  ) throws(ControlError) {
+    let known = knownDemands.withLock { known in
+      var last: Demand?
+      for item in batch where item.task.demand != last {
+        last = item.task.demand
+        if !known.contains(item.task.demand) { new.insert(item.task.demand) }
+      }
+      return known.count
     }
-    guard new == 0 || demands + new <= limits.demands else {
+    guard new.isEmpty || known + new.count <= limits.demands else {
       throw ControlError(
         .limitReached,
-        "There are \(demands) combinations of type, agentType, requires and selector; no more fit.")
+        "There are \(known) combinations of type, agentType, requires and selector; no more fit.")
     }
+  }
+
+  /// The dispatcher has ended: nobody would hand them over.
+  private func putBackClaimedAhead() async {
+    let stranded = claimedAhead.withLock { tasks in
+      defer { tasks.removeAll() }
+      return tasks
+    }
+    await putBack(stranded.map(\.running))
   }
 
   private func take(

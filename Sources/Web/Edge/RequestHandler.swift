@@ -43,6 +43,8 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   private var isGarbled = false
   private var mayRead = true
   private var wantsRead = false
+  /// The last answer's way to the socket.
+  private var written: EventLoopFuture<Void>?
   private var idleSince = NIODeadline.now()
   private var idleTimer: Scheduled<Void>?
 
@@ -78,12 +80,15 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
-    // Who waits for more of a body must not wait with the answer: it may be a refusal.
-    if case .receiving(let head, let body) = state {
-      let stream = BodyStream(body, on: channel.eventLoop) { self.setReading($0) }
-      start(EdgeRequest(head: head, body: .stream(stream)), stream)
-    }
+    startStreaming()
     context.fireChannelReadComplete()
+  }
+
+  /// Who waits for more of a body must not wait with the answer: it may be a refusal.
+  private func startStreaming() {
+    guard case .receiving(let head, let body) = state else { return }
+    let stream = BodyStream(body, on: channel.eventLoop) { self.setReading($0) }
+    start(EdgeRequest(head: head, body: .stream(stream)), stream)
   }
 
   private func take(_ part: HTTPServerRequestPart) {
@@ -149,11 +154,18 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
       let bytes = channel.allocator.buffer(bytes: response.body)
       channel.write(HTTPServerResponsePart.body(.byteBuffer(bytes)), promise: nil)
     }
-    channel.writeAndFlush(HTTPServerResponsePart.end(nil), promise: nil)
+    written = channel.writeAndFlush(HTTPServerResponsePart.end(nil))
+  }
+
+  /// Closing takes from the client what is not written yet.
+  private func closeWhenWritten() {
+    guard let written else { return channel.close(promise: nil) }
+    written.whenComplete { _ in self.channel.close(promise: nil) }
   }
 
   private func next() {
     becomeIdle()
+    if isLast { return closeWhenWritten() }
     guard channel.isWritable else {
       isBlocked = true
       return setReading(false)
@@ -163,11 +175,12 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
       if case .answering = state, !isIncomplete { return }
     }
     setReading(true)
-    guard case .idle = state else { return }
     if isGarbled {
       refuse()
     } else if isInputClosed {
-      channel.close(promise: nil)
+      closeWhenWritten()
+    } else {
+      startStreaming()
     }
   }
 
@@ -190,8 +203,8 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     guard error is HTTPParserError else { return context.close(promise: nil) }
     switch state {
-    case .idle: refuse()
-    case .receiving: refuse()
+    case .idle where isBusyWithEarlier: isGarbled = true
+    case .idle, .receiving: refuse()
     case .answering(let stream):
       // The rest of a body that is not HTTP has no end.
       if isIncomplete { isLast = true } else { isGarbled = true }
@@ -212,17 +225,23 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   }
 
   private func end() {
+    if case .closed = state { return }
     state = .closed
     ended.succeed()
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    if case .answering = state { return }
+    end()
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if event is ChannelShouldQuiesceEvent {
       isLast = true
-      if case .idle = state { context.close(promise: nil) }
+      if case .idle = state { closeWhenWritten() }
     } else if event as? ChannelEvent == .inputClosed {
       isInputClosed = true
-      if case .idle = state { context.close(promise: nil) }
+      if case .idle = state, !isBusyWithEarlier { closeWhenWritten() }
       if case .answering(let stream) = state, isIncomplete { stream?.fail() }
     }
     context.fireUserInboundEventTriggered(event)
