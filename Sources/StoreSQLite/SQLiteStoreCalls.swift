@@ -18,7 +18,7 @@ extension SQLiteStore {
   package func stage(
     _ tasks: [TaskInsert], in bulk: Bulk
   ) async throws(StoreError) -> [DemandID] {
-    try await commits.writeStepwise(rows: tasks.count) { writer throws(StoreError) in
+    try await commits.writeStepwise { writer throws(StoreError) in
       try writer.stage(tasks, in: bulk)
     }
   }
@@ -28,7 +28,7 @@ extension SQLiteStore {
   }
 
   package func discard(_ bulk: Bulk) async throws(StoreError) {
-    _ = try await commits.writeStepwise(rows: 1) { writer throws(StoreError) in
+    _ = try await commits.writeStepwise { writer throws(StoreError) in
       try writer.discard(bulk) ? true : nil
     }
   }

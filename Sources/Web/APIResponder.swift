@@ -16,17 +16,24 @@ struct APIResponder: Sendable {
   init(services: ControlServices) { self.services = services }
 
   func respond(to request: EdgeRequest, from client: ClientConnection) async -> APIResponse {
+    let began = services.engine.world.nanoseconds()
     let id = RequestID.next()
     let uri = URI(request.head.uri)
+    var route = "none"
     var response: APIResponse
     switch routes.find(request.head.method.rawValue, uri.path) {
-    case .match(let match): response = await serve(match, request, uri, client, id)
+    case .match(let match):
+      route = match.route.name
+      response = await serve(match, request, uri, client, id)
     case .otherMethods(let methods): response = Self.notAllowed(methods, id)
     case .none:
       let error = ControlError(.notFound, "There is nothing at this path; see /openapi.json.")
       response = .problem(error, requestID: id)
     }
     complete(&response, id)
+    services.engine.meters.served(
+      route, Int(response.status.code), seconds: services.engine.seconds(since: began),
+      problem: response.problem?.rawValue)
     return response
   }
 
@@ -49,30 +56,23 @@ struct APIResponder: Sendable {
     _ match: RouteMatcher.Match, _ request: EdgeRequest, _ uri: URI, _ client: ClientConnection,
     _ id: String
   ) async -> APIResponse {
-    let began = services.engine.world.nanoseconds()
     let share = BodyShare(of: budget)
     defer { share.release() }
     let route = match.route
     let apiRequest = APIRequest(
       request: request, uri: uri, parameters: match.parameters, limits: services.limits,
       now: services.engine.world.now(), id: id, client: client, share: share)
-    var response: APIResponse
-    var code: ControlError.Code?
     do {
       try Self.admit(request, to: route, services)
       guard !route.isForJoiningOnly(apiRequest) else { return Self.notAllowed(["POST"], id) }
       try apiRequest.checkQuery(route.query)
-      response = try await route.handler(apiRequest, services)
+      return try await route.handler(apiRequest, services)
     } catch {
       Self.log(error, route, id, services.logger)
-      response = .problem(error, requestID: id)
+      var response = APIResponse.problem(error, requestID: id)
       if error.code == .unauthorized { response.headers.append(("WWW-Authenticate", "Bearer")) }
-      code = error.code
+      return response
     }
-    services.engine.meters.served(
-      route.name, Int(response.status.code), seconds: services.engine.seconds(since: began),
-      problem: code?.rawValue)
-    return response
   }
 
   private static func log(

@@ -9,6 +9,8 @@ package struct APIResponse {
   var body: [UInt8]
   var contentType = "application/json"
   var retryAfter: Int?
+  /// The code of the error that it tells of.
+  var problem: ControlError.Code?
   /// Besides those that follow from the rest.
   var headers: [(String, String)] = []
 
@@ -39,7 +41,7 @@ package struct APIResponse {
     }
     return APIResponse(
       status: HTTPResponseStatus(statusCode: error.code.status), body: writer.bytes,
-      contentType: "application/problem+json", retryAfter: error.retryAfter)
+      contentType: "application/problem+json", retryAfter: error.retryAfter, problem: error.code)
   }
 
   var fields: HTTPHeaders {

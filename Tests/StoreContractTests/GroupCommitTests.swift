@@ -87,7 +87,7 @@ final class FakeTarget: CommitTarget, @unchecked Sendable {
       try await commits.write { $0.write(2) }
     }
     await #expect(throws: StoreError.unavailable("fsync failed")) {
-      try await commits.writeStepwise(rows: 1) { target -> Int? in
+      try await commits.writeStepwise { target -> Int? in
         target.write(3)
         return 3
       }
@@ -131,7 +131,7 @@ final class FakeTarget: CommitTarget, @unchecked Sendable {
     let steps = Counter()
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
-        let last = try await commits.writeStepwise(rows: 10) { target -> Int? in
+        let last = try await commits.writeStepwise { target -> Int? in
           let step = steps.next()
           target.write(100 + step)
           return step == 3 ? step : nil

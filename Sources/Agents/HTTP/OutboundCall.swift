@@ -24,6 +24,7 @@ final class OutboundCall: @unchecked Sendable {
   }
 
   func begin(_ continuation: CheckedContinuation<Exchange, Never>) {
+    loop.assertInEventLoop()
     guard !isOver else { return continuation.resume(returning: .unsent(.cancelled)) }
     self.continuation = continuation
     startTimer()
@@ -80,6 +81,7 @@ final class OutboundCall: @unchecked Sendable {
   }
 
   private func finish(_ exchange: Exchange) {
+    loop.assertInEventLoop()
     guard !isOver else { return }
     isOver = true
     connection = nil

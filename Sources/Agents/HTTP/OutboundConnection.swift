@@ -34,6 +34,7 @@ final class OutboundConnection: ChannelInboundHandler, @unchecked Sendable {
 
   /// Writes the request at once; head and body leave together.
   func send(_ call: OutboundCall) {
+    channel.eventLoop.assertInEventLoop()
     self.call = call
     call.connection = self
     call.markSent()

@@ -35,6 +35,7 @@ final class OutboundPool: @unchecked Sendable {
   }
 
   func start(_ call: OutboundCall) {
+    loop.assertInEventLoop()
     guard !call.isOver else { return }
     guard !isClosed else { return call.fail(.cancelled) }
     let origin = call.request.url.origin
@@ -48,6 +49,7 @@ final class OutboundPool: @unchecked Sendable {
 
   /// Fails what is under way; done when every connection is closed.
   func close() -> EventLoopFuture<Void> {
+    loop.assertInEventLoop()
     isClosed = true
     return .andAllComplete(hosts.values.flatMap { $0.close() }, on: loop)
   }
@@ -85,6 +87,7 @@ final class OutboundHost: @unchecked Sendable {
   }
 
   func take(_ call: OutboundCall) {
+    loop.assertInEventLoop()
     while let connection = idle.popLast() {
       if connection.isActive, connection.idleSince + Self.idleTimeout > .now() {
         return connection.send(call)

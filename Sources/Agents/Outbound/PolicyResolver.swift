@@ -40,6 +40,7 @@ final class PolicyResolver: Resolver, @unchecked Sendable {
   }
 
   private func isAllowed(_ address: IPAddress, _ port: Int) -> Bool {
+    found.eventLoop.assertInEventLoop()
     guard let refusal = policy.refusal(of: address, port: port, isEndpoint: isEndpoint) else {
       return true
     }

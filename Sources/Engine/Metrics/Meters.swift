@@ -7,7 +7,7 @@ private import Synchronization
 /// somebody asks.
 package final class Meters: Sendable {
   /// A call of the store that is timed, the wait for its turn included.
-  package enum StoreCall: String, Sendable, CaseIterable {
+  enum StoreCall: String {
     case submit, stage, publish, claim, settle, renew, release, end
   }
 
@@ -82,12 +82,9 @@ package final class Meters: Sendable {
     }
   }
 
-  /// Tasks that ended without a report.
-  func ended(_ state: TaskState, _ count: Int) {
-    guard count > 0 else { return }
-    values.withLock {
-      $0.completions.add(UInt64(count), state == .cancelled ? "cancelled" : "failure")
-    }
+  /// A task ended without a report.
+  func ended(_ state: TaskState) {
+    values.withLock { $0.completions.add(1, state == .cancelled ? "cancelled" : "failure") }
   }
 
   func lateReport() { values.withLock { $0.lateReports += 1 } }

@@ -76,9 +76,9 @@ package final class GroupCommit<Target: CommitTarget>: Sendable {
   /// earlier steps wrote remains: the caller cleans up. Steps are not durable by themselves, but
   /// with the next `write`.
   package func writeStepwise<Value: Sendable>(
-    rows: Int, _ step: @escaping @Sendable (Target) throws(StoreError) -> Value?
+    _ step: @escaping @Sendable (Target) throws(StoreError) -> Value?
   ) async throws(StoreError) -> Value {
-    try await perform(rows: rows, isStepwise: true, step)
+    try await perform(rows: 0, isStepwise: true, step)
   }
 
   /// Waits until nothing can be written any more and returns why; nil if it was closed instead,

@@ -79,7 +79,7 @@ package struct ClaimRequest: Sendable {
 }
 
 /// A task that is being run: what is needed to watch over it and to settle it.
-package struct RunningTask: Sendable, Equatable {
+package struct RunningTask: Sendable {
   package var id: TaskID
   package var demand: DemandID
   package var key: String?

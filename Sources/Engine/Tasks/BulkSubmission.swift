@@ -75,7 +75,10 @@ extension Engine {
       do throws(ControlError) {
         var read: [Submission]? = first
         while let batch = read {
-          guard !Self.hasKeys(batch) else { return .success(.keyed(Self.read(parts) + batch)) }
+          guard !Self.hasKeys(batch) else {
+            bulk.abandon()
+            return .success(.keyed(Self.read(parts) + batch))
+          }
           try checkDemands(of: batch, besides: &new)
           let number = parts.count
           let inserts = Self.inserts(

@@ -15,7 +15,7 @@ extension Engine {
       if let told { tell(told, request.state == .cancelled ? .cancelled : .timeout) }
       waiters.wake(request.id, ())
       switch result {
-      case .wasQueued, .wasRunning: meters.ended(request.state, 1)
+      case .wasQueued, .wasRunning: meters.ended(request.state)
       case .alreadyEnded, .notFound: break
       }
     }

@@ -47,6 +47,7 @@ final class BodyStream: @unchecked Sendable {
   }
 
   private func pull(_ waiter: CheckedContinuation<ByteBuffer?, any Error>) {
+    loop.assertInEventLoop()
     if let bytes = buffered {
       buffered = nil
       waiter.resume(returning: bytes)
@@ -62,6 +63,7 @@ final class BodyStream: @unchecked Sendable {
   // MARK: For the connection
 
   func push(_ bytes: ByteBuffer) {
+    loop.assertInEventLoop()
     if let waiter {
       self.waiter = nil
       return waiter.resume(returning: bytes)
@@ -78,6 +80,7 @@ final class BodyStream: @unchecked Sendable {
   func fail() { close(.broken) }
 
   private func close(_ end: End) {
+    loop.assertInEventLoop()
     guard case .open = self.end else { return }
     self.end = end
     guard let waiter else { return }

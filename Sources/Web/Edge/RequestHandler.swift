@@ -131,6 +131,7 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   // MARK: Out
 
   private func answer(_ response: APIResponse) {
+    channel.eventLoop.assertInEventLoop()
     if channel.isActive { write(response) }
     // Writing may have closed it.
     guard channel.isActive else { return end() }
