@@ -60,4 +60,9 @@ public struct Limits: Sendable, Hashable {
   public static let joinedAgentSilence: Int64 = 86_400_000
   public static let idempotencyMemory: Int64 = 86_400_000
   public static let claimBatch = 512
+  /// Events that are kept for those who come back, and the bytes that they may hold.
+  public static let events = 65_536
+  public static let eventBytes = 32 << 20
+  /// Topics that one client may watch.
+  public static let topics = 64
 }

@@ -14,6 +14,8 @@ package final class Engine: Service {
   package let world: World
   package let limits: Limits
   package let meters = Meters()
+  /// Appended to with `core` held, so that events are in the order in which it learned.
+  package let events: EventLog
   let connector: any AgentConnector
   let logger: Logger
   let core: Mutex<Scheduler>
@@ -66,6 +68,7 @@ package final class Engine: Service {
   ) {
     self.store = store
     self.world = world
+    events = EventLog(now: world.now())
     limits = options.limits
     retention = options.retention
     ready = options.ready

@@ -74,7 +74,9 @@ extension Engine {
       return core.withLock { core in
         var started = Started()
         for (claim, result) in zip(claims, results) {
-          if let task = core.claimed(claim.id, result) { started.add(task, core) }
+          guard let task = core.claimed(claim.id, result) else { continue }
+          announce(task, core)
+          started.add(task, core)
         }
         return started
       }
@@ -172,7 +174,9 @@ extension Engine {
       }
       core.withLock { core in
         for (task, applied) in zip(tasks, applied) where applied {
-          core.released(task.id, attempt: task.attempt, notBefore: notBefore, now: world.now())
+          let isQueued = core.released(
+            task.id, attempt: task.attempt, notBefore: notBefore, now: world.now())
+          if isQueued { announce(.queued, task, core) }
         }
       }
       kick()

@@ -64,6 +64,7 @@ extension Engine {
     core.withLock { core in
       for (request, renewed) in zip(renewals, renewed) where renewed {
         core.renewed(request.id, attempt: request.attempt, until: request.leaseUntil)
+        announce(request, core)
       }
     }
     return renewed

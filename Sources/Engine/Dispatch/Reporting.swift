@@ -95,7 +95,10 @@ extension Engine {
       message:
         "late \(callback.report.status.name)\(attempt) from agent \(callback.agent), not applied: "
         + "the task is \(task.state.name), attempt \(task.attempt)")
-    do { try await store.appendLogs(callback.task, [line]) } catch {
+    do {
+      try await store.appendLogs(callback.task, [line])
+      events.append(.log(callback.task, line), at: line.time)
+    } catch {
       logger.error("a late result could not be logged", metadata: ["error": "\(error)"])
     }
   }

@@ -35,9 +35,14 @@ extension Engine {
       try await store.settle(requests)
     }
     let applied = core.withLock { core in
-      zip(requests, results).map { request, result -> Settlement? in
+      zip(batch, zip(requests, results)).map { item, pair -> Settlement? in
+        let (request, result) = pair
         guard result == .applied else { return nil }
-        core.settled(request.id, attempt: request.attempt, request.settlement, now: now)
+        let isQueued = core.settled(
+          request.id, attempt: request.attempt, request.settlement, now: now)
+        if isQueued || request.settlement.state.isEnd {
+          announce(item, request.settlement, core)
+        }
         return request.settlement
       }
     }

@@ -13,11 +13,12 @@ extension Scheduler {
     return running.values.filter { $0.agent == index }.map(\.task).sorted { $0.id < $1.id }
   }
 
-  /// A report of the running attempt was committed.
+  /// A report of the running attempt was committed. True if the task is in the queue again.
+  @discardableResult
   package mutating func settled(
     _ id: TaskID, attempt: Int, _ settlement: Settlement, now: Timestamp
-  ) {
-    guard let entry = running[id], entry.task.attempt == attempt else { return }
+  ) -> Bool {
+    guard let entry = running[id], entry.task.attempt == attempt else { return false }
     running[id] = nil
     let took = now.milliseconds(since: entry.task.startedAt)
     if agents.indices.contains(entry.agent) { agents[entry.agent]?.measured(took) }
@@ -25,23 +26,27 @@ extension Scheduler {
     finishType(of: entry.demand, key: entry.task.key)
     guard settlement.state == .queued, !entry.endedEarly else {
       deadlines.remove(id)
-      return
+      return false
     }
     requeue(entry, notBefore: settlement.notBefore, now: now)
+    return true
   }
 
-  /// An attempt was put back without a failure.
-  package mutating func released(_ id: TaskID, attempt: Int, notBefore: Timestamp?, now: Timestamp)
-  {
-    guard let entry = running[id], entry.task.attempt == attempt else { return }
+  /// An attempt was put back without a failure. True if the task is in the queue again.
+  @discardableResult
+  package mutating func released(
+    _ id: TaskID, attempt: Int, notBefore: Timestamp?, now: Timestamp
+  ) -> Bool {
+    guard let entry = running[id], entry.task.attempt == attempt else { return false }
     running[id] = nil
     free(agent: entry.agent)
     finishType(of: entry.demand, key: entry.task.key)
-    if entry.endedEarly {
+    guard !entry.endedEarly else {
       deadlines.remove(id)
-    } else {
-      requeue(entry, notBefore: notBefore, now: now)
+      return false
     }
+    requeue(entry, notBefore: notBefore, now: now)
+    return true
   }
 
   private mutating func requeue(_ entry: Running, notBefore: Timestamp?, now: Timestamp) {

@@ -19,12 +19,18 @@ package enum Role: String, Sendable, CaseIterable {
   }
 }
 
+/// Who signed in, for asking later whether the token still counts; the token itself is not kept.
+package struct TokenHolder: Sendable, Hashable {
+  fileprivate let hash: [UInt8]
+}
+
 /// The tokens, in memory by the SHA-256 of their text.
 package final class TokenBook: Sendable {
   private let store: any Store
   private let world: World
   private let most: Int
   private let tokens: Mutex<[[UInt8]: StoredToken]>
+  private let changeCount = Atomic(0)
 
   package init(store: any Store, world: World, most: Int) async throws(StoreError) {
     self.store = store
@@ -47,6 +53,21 @@ package final class TokenBook: Sendable {
     let hash = sha256(token)
     return tokens.withLock { $0[hash] }.flatMap { Role(rawValue: $0.role) }
   }
+
+  /// Who presents this token, if it is known.
+  package func holder(of token: some Collection<UInt8>) -> TokenHolder? {
+    let hash = sha256(token)
+    return tokens.withLock { $0[hash] } == nil ? nil : TokenHolder(hash: hash)
+  }
+
+  /// Whether this holder's token is there still and allows what asks for `needed`.
+  package func allows(_ holder: TokenHolder, _ needed: Role) -> Bool {
+    tokens.withLock { $0[holder.hash] }.flatMap { Role(rawValue: $0.role) }?.allows(needed)
+      ?? false
+  }
+
+  /// Rises when a token is added or removed.
+  package var changes: Int { changeCount.load(ordering: .acquiring) }
 
   /// Makes a token; its text is shown this once.
   package func create(
@@ -78,12 +99,14 @@ package final class TokenBook: Sendable {
       createdAt: world.now())
     try await stored { () throws(StoreError) in try await store.save(token) }
     tokens.withLock { $0[hash] = token }
+    changeCount.add(1, ordering: .releasing)
     return token
   }
 
   package func remove(_ id: String) async throws(ControlError) {
     let found = try await stored { () throws(StoreError) in try await store.removeToken(id) }
     tokens.withLock { tokens in tokens = tokens.filter { $0.value.id != id } }
+    changeCount.add(1, ordering: .releasing)
     guard found else { throw ControlError(.notFound, "There is no token with this id.") }
   }
 

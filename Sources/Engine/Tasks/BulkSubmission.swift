@@ -150,6 +150,7 @@ extension Engine {
     for part in parts {
       // One lock for each part: others go on in between.
       core.withLock { core in
+        announce(part.inserts, core)
         for (insert, demand) in zip(part.inserts, part.demands) {
           enqueue(insert, demand, &core, now: now)
         }

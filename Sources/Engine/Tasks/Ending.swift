@@ -11,7 +11,10 @@ extension Engine {
       try await store.end(requests)
     }
     for (request, result) in zip(requests, results) {
-      let told = core.withLock { $0.ended(request.id, result) }
+      let told = core.withLock { core in
+        announce(request, result, core)
+        return core.ended(request.id, result)
+      }
       if let told { tell(told, request.state == .cancelled ? .cancelled : .timeout) }
       waiters.wake(request.id, ())
       switch result {

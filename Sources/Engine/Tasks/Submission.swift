@@ -31,6 +31,9 @@ extension Engine {
     }
     let claims = claimsAhead(inserts, now: now)
     let (result, claimed) = try await store(inserts, claims)
+    if case .stored(let stored) = result {
+      core.withLock { announce(zip(inserts, stored).filter { $1.isNew }.map(\.0), $0) }
+    }
     finish(claims, claimed)
     if !isOpen { await putBackClaimedAhead() }
     switch result {
@@ -73,6 +76,7 @@ extension Engine {
         if task == nil {
           core.claimAheadFailed(claim.id)
         } else if let task = core.claimed(claim.id, task) {
+          announce(task, core)
           claimedAhead.withLock { $0.append(task) }
         }
       }

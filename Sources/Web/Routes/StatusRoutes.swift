@@ -14,25 +14,16 @@ enum StatusRoutes {
       $0.object {
         $0.field("version", services.version)
         $0.field("uptimeSeconds", uptime)
-        $0.key(literal: "tasks")
-        $0.counts(stats.total)
-        $0.key(literal: "types")
-        $0.object {
-          for (type, counts) in stats.types.sorted(by: { $0.key < $1.key }) {
-            $0.key(type)
-            $0.counts(counts)
-          }
-        }
-        $0.key(literal: "agents")
-        $0.object {
-          for state in AgentState.allCases {
-            $0.key(state.rawValue)
-            $0.int(stats.agents[state] ?? 0)
-          }
-        }
-        $0.field("storeBytes", stats.storeBytes)
+        $0.numbers(stats)
       }
     }
+  }
+
+  /// The counters alone, as those who watch get them.
+  static func overview(_ stats: Engine.Stats) -> [UInt8] {
+    var writer = JSONWriter()
+    writer.object { $0.numbers(stats) }
+    return writer.bytes
   }
 
   static func healthz(
@@ -54,5 +45,27 @@ enum StatusRoutes {
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
     APIResponse(status: .ok, body: services.openAPI)
+  }
+}
+
+extension JSONWriter {
+  fileprivate mutating func numbers(_ stats: Engine.Stats) {
+    key(literal: "tasks")
+    counts(stats.total)
+    key(literal: "types")
+    object {
+      for (type, counts) in stats.types.sorted(by: { $0.key < $1.key }) {
+        $0.key(type)
+        $0.counts(counts)
+      }
+    }
+    key(literal: "agents")
+    object {
+      for state in AgentState.allCases {
+        $0.key(state.rawValue)
+        $0.int(stats.agents[state] ?? 0)
+      }
+    }
+    field("storeBytes", stats.storeBytes)
   }
 }
