@@ -88,8 +88,8 @@ let package = Package(
     .target(
       name: "Web",
       dependencies: [
-        "Domain", "Engine", logging, lifecycle, nioCore, nioPosix, nioHTTP1,
-        .product(name: "HummingbirdCore", package: "hummingbird"),
+        "Domain", "Engine", logging, lifecycle, crypto, nioCore, nioPosix, nioHTTP1, nioTLS,
+        nioSSL, .product(name: "HummingbirdCore", package: "hummingbird"),
       ],
       swiftSettings: strict),
     .target(
@@ -153,7 +153,8 @@ let package = Package(
     .testTarget(
       name: "WebTests",
       dependencies: [
-        "Domain", "Engine", "Simulation", "Web", logging, lifecycle, nioCore, nioPosix,
+        "Domain", "Engine", "Simulation", "Web", logging, lifecycle, nioCore, nioPosix, nioHTTP1,
+        nioSSL,
       ],
       swiftSettings: strict),
     .testTarget(

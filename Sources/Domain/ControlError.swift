@@ -16,6 +16,7 @@ public struct ControlError: Error, Sendable, Equatable {
     case payloadTooLarge = "payload_too_large"
     case unauthorized
     case forbidden
+    case originRefused = "origin_refused"
     case notFound = "not_found"
     case methodNotAllowed = "method_not_allowed"
     case unsupportedMediaType = "unsupported_media_type"
@@ -28,6 +29,7 @@ public struct ControlError: Error, Sendable, Equatable {
     case artifactUnknown = "artifact_unknown"
     case addressNotAllowed = "address_not_allowed"
     case notBuilt = "not_built"
+    case upgradeRequired = "upgrade_required"
     case limitReached = "limit_reached"
     case storeUnavailable = "store_unavailable"
     case diskFull = "disk_full"
@@ -38,7 +40,7 @@ public struct ControlError: Error, Sendable, Equatable {
       switch self {
       case .invalidRequest, .invalidJSON, .invalidID, .invalidQuery, .invalidCursor: 400
       case .unauthorized: 401
-      case .forbidden: 403
+      case .forbidden, .originRefused: 403
       case .notFound: 404
       case .methodNotAllowed: 405
       case .taskEnded, .staleAttempt, .replayed, .conflict, .managedByConfig: 409
@@ -47,6 +49,7 @@ public struct ControlError: Error, Sendable, Equatable {
       case .invalidField, .unknownField, .missingField, .idempotencyConflict, .artifactUnknown,
         .addressNotAllowed, .notBuilt:
         422
+      case .upgradeRequired: 426
       case .limitReached: 429
       case .internalError: 500
       case .storeUnavailable: 503

@@ -18,7 +18,10 @@ public struct Limits: Sendable, Hashable {
   public var message = 4 << 10
   public var logLinesPerReport = 100
   public var logLinesPerTask = 10_000
+  /// That speak HTTP.
   public var connections = 8_192
+  /// WebSockets and event streams.
+  public var sockets = 16_384
   public var agents = 10_000
   public var capabilities = 128
   public var concurrency = 10_000

@@ -11,6 +11,7 @@ package struct APIRequest {
   let uri: URI
   let parameters: [(name: String, value: Substring)]
   let limits: Limits
+  let origins: OriginPolicy
   package let now: Timestamp
   /// In answers and in the log.
   let id: String
@@ -68,6 +69,11 @@ package struct APIRequest {
       query[String(name), default: []].append(String(value))
     }
     return query
+  }
+
+  /// Says of itself that it has one.
+  var hasBody: Bool {
+    first("transfer-encoding") != nil || !["0", nil].contains(first("content-length"))
   }
 
   /// Says of itself that its body is soon read.

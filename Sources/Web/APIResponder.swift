@@ -9,11 +9,19 @@ import NIOHTTP1
 /// Finds the route, lets in who may, and turns every error into a problem document.
 struct APIResponder: Sendable {
   private let services: ControlServices
-  private let routes = RouteMatcher(RouteTable.all)
-  private let budget = BodyBudget()
+  private let routes: RouteMatcher
+  private let budget: BodyBudget
   private let date = DateHeader()
 
-  init(services: ControlServices) { self.services = services }
+  init(services: ControlServices, routes: [Route] = RouteTable.all) {
+    self.services = services
+    self.routes = RouteMatcher(routes)
+    let meters = services.engine.meters
+    budget = BodyBudget { meters.limitHit(.bodies) }
+  }
+
+  var sockets: OpenSockets { services.sockets }
+  var meters: Meters { services.engine.meters }
 
   func respond(to request: EdgeRequest, from client: ClientConnection) async -> APIResponse {
     let began = services.engine.world.nanoseconds()
@@ -47,6 +55,18 @@ struct APIResponder: Sendable {
     return response
   }
 
+  /// The answer in the place of a socket or stream for which there is no room.
+  func full() -> APIResponse {
+    let id = RequestID.next()
+    let error = ControlError(
+      .limitReached, "There are as many sockets and event streams as this server takes; retry.",
+      retryAfter: 5)
+    meters.limitHit(.sockets)
+    var response = APIResponse.problem(error, requestID: id)
+    complete(&response, id)
+    return response
+  }
+
   private func complete(_ response: inout APIResponse, _ id: String) {
     response.headers.append(("x-request-id", id))
     response.headers.append(("Date", date.text(at: services.engine.world.now())))
@@ -61,6 +81,7 @@ struct APIResponder: Sendable {
     let route = match.route
     let apiRequest = APIRequest(
       request: request, uri: uri, parameters: match.parameters, limits: services.limits,
+      origins: services.origins,
       now: services.engine.world.now(), id: id, client: client, share: share)
     do {
       try Self.admit(request, to: route, services)
@@ -70,7 +91,7 @@ struct APIResponder: Sendable {
     } catch {
       Self.log(error, route, id, services.logger)
       var response = APIResponse.problem(error, requestID: id)
-      if error.code == .unauthorized { response.headers.append(("WWW-Authenticate", "Bearer")) }
+      response.headers += Self.challenges(error.code)
       return response
     }
   }
@@ -112,6 +133,14 @@ struct APIResponder: Sendable {
   }
 
   // MARK: Problems
+
+  private static func challenges(_ code: ControlError.Code) -> [(String, String)] {
+    switch code {
+    case .unauthorized: [("WWW-Authenticate", "Bearer")]
+    case .upgradeRequired: [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+    default: []
+    }
+  }
 
   private static func notAllowed(_ methods: [String], _ id: String) -> APIResponse {
     let list = methods.joined(separator: ", ")

@@ -5,24 +5,34 @@ import NIOHTTP1
 
 /// What a route answers.
 package struct APIResponse {
+  enum Body {
+    case bytes([UInt8])
+    /// Called on the event loop of the connection once the head is written, but not for HEAD.
+    case stream(@Sendable (OpenStream) -> Void)
+    /// Called on the event loop of the connection once it has become a WebSocket.
+    case webSocket(@Sendable (WebSocket) -> Void)
+  }
+
   var status: HTTPResponseStatus
-  var body: [UInt8]
+  var body: Body
   var contentType = "application/json"
   var retryAfter: Int?
   /// The code of the error that it tells of.
   var problem: ControlError.Code?
   /// Besides those that follow from the rest.
   var headers: [(String, String)] = []
+  /// As what it is counted, if it is a WebSocket.
+  var socketKind = OpenSockets.Kind.webSocket
 
   static func json(
     _ status: HTTPResponseStatus = .ok, _ write: (inout JSONWriter) -> Void
   ) -> APIResponse {
     var writer = JSONWriter()
     write(&writer)
-    return APIResponse(status: status, body: writer.bytes)
+    return APIResponse(status: status, body: .bytes(writer.bytes))
   }
 
-  static var noContent: APIResponse { APIResponse(status: .noContent, body: []) }
+  static var noContent: APIResponse { APIResponse(status: .noContent, body: .bytes([])) }
 
   /// RFC 9457, with the stable `code`.
   static func problem(
@@ -40,16 +50,19 @@ package struct APIResponse {
       extra(&$0)
     }
     return APIResponse(
-      status: HTTPResponseStatus(statusCode: error.code.status), body: writer.bytes,
+      status: HTTPResponseStatus(statusCode: error.code.status), body: .bytes(writer.bytes),
       contentType: "application/problem+json", retryAfter: error.retryAfter, problem: error.code)
   }
 
   var fields: HTTPHeaders {
     var fields = HTTPHeaders()
     fields.reserveCapacity(headers.count + 4)
-    if status != .noContent {
+    switch body {
+    case .bytes(let bytes) where status != .noContent:
       fields.add(name: "Content-Type", value: contentType)
-      fields.add(name: "Content-Length", value: "\(body.count)")
+      fields.add(name: "Content-Length", value: "\(bytes.count)")
+    case .stream: fields.add(name: "Content-Type", value: contentType)
+    case .bytes, .webSocket: break
     }
     fields.add(name: "Cache-Control", value: "no-store")
     if let retryAfter { fields.add(name: "Retry-After", value: "\(retryAfter)") }

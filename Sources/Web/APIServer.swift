@@ -16,6 +16,7 @@ package struct APIServer: Service {
   private let onListening: @Sendable (Int) -> Void
   /// What slow clients are given.
   var deadlines = ReadDeadlines.Times()
+  var routes = RouteTable.all
 
   /// - Parameter onListening: called with the port once the server answers.
   package init(
@@ -29,12 +30,20 @@ package struct APIServer: Service {
   }
 
   package func run() async throws {
-    let edge = EdgeChannel(responder: APIResponder(services: services), deadlines: deadlines)
+    let limit = ConnectionLimit(
+      most: services.limits.connections, sockets: services.sockets,
+      meters: services.engine.meters)
+    let edge = EdgeChannel(
+      responder: APIResponder(services: services, routes: routes), limit: limit,
+      deadlines: deadlines)
     let server = edge.server(
       configuration: ServerConfiguration(
         address: .hostname(host, port: port), backlog: 1_024,
-        availableConnectionsDelegate: MaximumAvailableConnections(services.limits.connections)),
-      onServerRunning: { channel in onListening(channel.localAddress?.port ?? port) },
+        availableConnectionsDelegate: ConnectionLimit.Delegate(limit: limit)),
+      onServerRunning: { channel in
+        limit.listens(on: channel)
+        onListening(channel.localAddress?.port ?? port)
+      },
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet())
     try await server.run()
   }

@@ -11,6 +11,9 @@ package struct ControlServices: Sendable {
   package var tasks: TaskParser
   package var defaultRetry: RetryPolicy
   package var limits: Limits
+  package let sockets: OpenSockets
+  /// Which pages may open live connections.
+  package var origins: OriginPolicy
   /// Where agents send their reports; known once the server listens.
   package var addresses: @Sendable () -> CallbackAddresses
   package var allowsCompatSignatures: Bool
@@ -27,7 +30,8 @@ package struct ControlServices: Sendable {
 
   package init(
     engine: Engine, tokens: TokenBook, tasks: TaskParser, defaultRetry: RetryPolicy,
-    limits: Limits, addresses: @escaping @Sendable () -> CallbackAddresses,
+    limits: Limits, origins: OriginPolicy = OriginPolicy(),
+    addresses: @escaping @Sendable () -> CallbackAddresses,
     allowsCompatSignatures: Bool, version: String,
     startedAt: Timestamp, openAPI: [UInt8], logger: Logger,
     rotateMasterKey: @escaping @Sendable () async throws(ControlError) -> String,
@@ -42,6 +46,8 @@ package struct ControlServices: Sendable {
     self.tasks = tasks
     self.defaultRetry = defaultRetry
     self.limits = limits
+    sockets = OpenSockets(most: limits.sockets)
+    self.origins = origins
     self.addresses = addresses
     self.allowsCompatSignatures = allowsCompatSignatures
     self.version = version

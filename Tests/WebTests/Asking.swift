@@ -3,6 +3,7 @@
 import Domain
 import Engine
 import Synchronization
+import Testing
 
 final class Box: Sendable { let text = Mutex("") }
 
@@ -34,5 +35,14 @@ extension Served {
       timestampSeconds: engine.world.now().milliseconds / 1_000, body: Array(body.utf8),
       secrets: [secret])
     return headers.map { "\($0.header.rawValue): \($0.value)" }.joined(separator: "\r\n")
+  }
+}
+
+/// Awaits what another task or a client brings about.
+func until(_ condition: () -> Bool) async throws {
+  let end = ContinuousClock.now + .seconds(10)
+  while !condition() {
+    try #require(ContinuousClock.now < end)
+    try await Task.sleep(for: .milliseconds(5))
   }
 }

@@ -188,14 +188,6 @@ import Testing
       try await until { served.engine.waiters.isEmpty }
     }
   }
-
-  private func until(_ condition: () -> Bool) async throws {
-    let end = ContinuousClock.now + .seconds(10)
-    while !condition() {
-      try #require(ContinuousClock.now < end)
-      try await Task.sleep(for: .milliseconds(5))
-    }
-  }
 }
 
 extension String {

@@ -7,6 +7,8 @@ struct RawClient {
   typealias Outbound = NIOAsyncChannelOutboundWriter<ByteBuffer>
 
   var seen = ""
+  /// What came after the handshake of a WebSocket and was not looked at.
+  var bytes: [UInt8] = []
   private var inbound: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
   private let outbound: Outbound
   let channel: any Channel
@@ -46,6 +48,21 @@ struct RawClient {
 
   func sendPart(_ text: String) async throws {
     try await outbound.write(ByteBuffer(string: text))
+  }
+
+  func sendPart(_ bytes: [UInt8]) async throws {
+    try await outbound.write(ByteBuffer(bytes: bytes))
+  }
+
+  /// Reads what comes next into `bytes`; false at the end.
+  mutating func more() async throws -> Bool {
+    do {
+      guard let more = try await inbound.next() else { return false }
+      bytes += Array(more.readableBytesView)
+      return true
+    } catch is IOError {
+      return false
+    }
   }
 
   /// Reads until the text was seen; false if the connection ends first. Takes out what was read.

@@ -17,9 +17,13 @@ struct Served: Sendable {
   let agent: AgentID
   let secret: AgentSecret
   let log: LinesSeen
+  let sockets: OpenSockets
+  /// Begins the graceful end.
+  let stop: @Sendable () async -> Void
 
   static func run(
     limits: Limits = Limits(), deadlines: ReadDeadlines.Times = ReadDeadlines.Times(),
+    routes: [Route] = [], origins: [String] = [],
     _ body: @Sendable @escaping (Served) async throws -> Void
   ) async throws {
     let world = World.live
@@ -38,10 +42,12 @@ struct Served: Sendable {
       AgentRecord(
         id: agent, name: "puller", kind: .http, capabilities: ["work"], createdAt: world.now()))
     let (ports, found) = AsyncStream.makeStream(of: Int.self)
+    let services = services(engine, tokens, limits, origins, logger)
     var server = APIServer(
-      services: services(engine, tokens, limits, logger), host: "127.0.0.1", port: 0
+      services: services, host: "127.0.0.1", port: 0
     ) { found.yield($0) }
     server.deadlines = deadlines
+    server.routes += routes
     let running = ServiceGroup(
       configuration: ServiceGroupConfiguration(services: [engine, server], logger: logger))
     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -49,7 +55,9 @@ struct Served: Sendable {
       do {
         let port = try #require(await ports.first { _ in true })
         try await body(
-          Served(port: port, token: token, engine: engine, agent: agent, secret: secret, log: log))
+          Served(
+            port: port, token: token, engine: engine, agent: agent, secret: secret, log: log,
+            sockets: services.sockets, stop: { await running.triggerGracefulShutdown() }))
       } catch {
         await running.triggerGracefulShutdown()
         throw error
@@ -60,11 +68,13 @@ struct Served: Sendable {
   }
 
   private static func services(
-    _ engine: Engine, _ tokens: TokenBook, _ limits: Limits, _ logger: Logger
+    _ engine: Engine, _ tokens: TokenBook, _ limits: Limits, _ origins: [String],
+    _ logger: Logger
   ) -> ControlServices {
     ControlServices(
       engine: engine, tokens: tokens, tasks: TaskParser(limits: limits),
       defaultRetry: RetryPolicy(), limits: limits,
+      origins: OriginPolicy(allowed: origins),
       addresses: { CallbackAddresses(callbackUrl: "http://x/c", progressOrigin: "http://x") },
       allowsCompatSignatures: true, version: "1", startedAt: engine.world.now(),
       openAPI: [UInt8](repeating: 0x20, count: 256 << 10), logger: logger,

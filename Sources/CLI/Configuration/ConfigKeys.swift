@@ -133,6 +133,7 @@ struct LimitKey: Sendable {
     LimitKey("logLinesPerReport", \.logLinesPerReport, 0...10_000),
     LimitKey("logLinesPerTask", \.logLinesPerTask, 0...10_000_000),
     LimitKey("connections", \.connections, 16...1_000_000),
+    LimitKey("sockets", \.sockets, 1...1_000_000),
     LimitKey("agents", \.agents, 1...1_000_000),
     LimitKey("capabilities", \.capabilities, 1...10_000),
     LimitKey("concurrency", \.concurrency, 1...100_000),

@@ -3,6 +3,12 @@
 import Domain
 private import Synchronization
 
+/// A bound that somebody ran into. The label values of one metric: a closed set.
+package enum LimitHit: String, CaseIterable, Sendable {
+  case connections, connectionsPerAddress, sockets, messageSize, messageRate, slowReader, handshake
+  case bodies, waiters
+}
+
 /// Counters and histograms since the start. Gauges are read from the scheduler and the store when
 /// somebody asks.
 package final class Meters: Sendable {
@@ -26,6 +32,7 @@ package final class Meters: Sendable {
     package fileprivate(set) var storeCalls = Family<Histogram>()
     package fileprivate(set) var requests = Family<Histogram>()
     package fileprivate(set) var problems = Family<UInt64>()
+    package fileprivate(set) var limits: [LimitHit: UInt64] = [:]
   }
 
   package struct HealthChecks: Sendable {
@@ -131,6 +138,10 @@ package final class Meters: Sendable {
       values.requests.observe(seconds, route, "\(status)")
       if let problem { values.problems.add(1, problem) }
     }
+  }
+
+  package func limitHit(_ limit: LimitHit) {
+    values.withLock { $0.limits[limit, default: 0] &+= 1 }
   }
 
   package func callback(seconds: Double) { values.withLock { $0.callbacks.observe(seconds) } }

@@ -8,11 +8,17 @@ final class BodyBudget: Sendable {
   private let used = Atomic<Int>(0)
   private let most: Int
 
-  init(most: Int = 512 << 20) { self.most = most }
+  private let onLimit: @Sendable () -> Void
+
+  init(most: Int = 512 << 20, onLimit: @escaping @Sendable () -> Void = {}) {
+    self.most = most
+    self.onLimit = onLimit
+  }
 
   fileprivate func take(_ bytes: Int) -> Bool {
     guard used.add(bytes, ordering: .relaxed).newValue > most else { return true }
     give(bytes)
+    onLimit()
     return false
   }
 

@@ -8,7 +8,7 @@ import NIOHTTP1
 /// It ends connections that cannot go on (`Connection: close`, HTTP/1.0, `Upgrade`, a body nobody
 /// will read), refuses requests without `Host`, strips bodies of answers to HEAD, closes clients
 /// that are too slow, and tells whoever waits on behalf of a client that it has gone.
-final class ConnectionEdge: ChannelDuplexHandler {
+final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
   typealias OutboundIn = HTTPServerResponsePart
@@ -41,6 +41,7 @@ final class ConnectionEdge: ChannelDuplexHandler {
   private var unread = 0
   /// What arrives from now on is not passed on.
   private var isDeaf = false
+  private var heardInVain = 0
   private var isInputClosed = false
   private var end = End.open
   private var onGone: (@Sendable () -> Void)?
@@ -56,6 +57,11 @@ final class ConnectionEdge: ChannelDuplexHandler {
       guard left > bytes else { return context.close(promise: nil) }
       end = .lingering(bytes: left - bytes)
       return
+    }
+    if isDeaf {
+      // The decoder may be keeping it.
+      heardInVain += bytes
+      if heardInVain > Self.tolerated { return context.close(promise: nil) }
     }
     deadlines.arrived(bytes)
     decode()
@@ -98,6 +104,8 @@ final class ConnectionEdge: ChannelDuplexHandler {
     deadlines.cancel()
     context.fireChannelInactive()
   }
+
+  func handlerRemoved(context: ChannelHandlerContext) { deadlines.cancel() }
 
   private func gone() {
     isInputClosed = true

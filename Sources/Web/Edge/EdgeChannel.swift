@@ -15,24 +15,18 @@ struct EdgeChannel: ServerChildChannel {
   }
 
   let responder: APIResponder
+  let limit: ConnectionLimit
   var idleTimeout = TimeAmount.seconds(75)
   var deadlines = ReadDeadlines.Times()
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
       let pipeline = channel.pipeline.syncOperations
-      let edge = ConnectionEdge(deadlines: deadlines)
-      let requests = RequestHandler(channel, responder: responder, idleTimeout: idleTimeout)
-      var limits = NIOHTTPDecoderLimitConfiguration()
-      limits.maxHeaderFieldSize = 16 << 10
-      limits.maxHeaderListSize = 32 << 10
-      limits.maxHeaderFieldCount = 100
-      try pipeline.addHandler(Arrivals(edge: edge))
-      try pipeline.configureHTTPServerPipeline(
-        withPipeliningAssistance: false, withErrorHandling: false,
-        withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
-        withDecoderLimitConfiguration: limits)
-      try pipeline.addHandler(edge)
+      let http = HTTPHandlers(deadlines: deadlines)
+      try pipeline.addHandlers(http.all)
+      let requests = RequestHandler(
+        channel, http: http, responder: responder, idleTimeout: idleTimeout,
+        onTunnel: limit.makesRoom)
       try pipeline.addHandler(requests)
       return Value(channel: channel, over: requests.over)
     }
@@ -48,8 +42,40 @@ struct EdgeChannel: ServerChildChannel {
   }
 }
 
+/// What speaks HTTP on a connection, from its bytes to its requests. Confined to its event loop.
+struct HTTPHandlers {
+  private let arrivals: Arrivals
+  private let encoder: HTTPResponseEncoder
+  private let decoder: ByteToMessageHandler<HTTPRequestDecoder>
+  private let edge: ConnectionEdge
+
+  init(deadlines: ReadDeadlines.Times) {
+    var limits = NIOHTTPDecoderLimitConfiguration()
+    limits.maxHeaderFieldSize = 16 << 10
+    limits.maxHeaderListSize = 32 << 10
+    limits.maxHeaderFieldCount = 100
+    // Answers say themselves how long they are.
+    var framing = HTTPResponseEncoder.Configuration()
+    framing.automaticallySetFramingHeaders = false
+    edge = ConnectionEdge(deadlines: deadlines)
+    arrivals = Arrivals(edge: edge)
+    encoder = HTTPResponseEncoder(configuration: framing)
+    decoder = ByteToMessageHandler(
+      HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits))
+  }
+
+  var all: [any ChannelHandler] { [arrivals, encoder, decoder, edge] }
+
+  /// Takes them out. Bytes that came behind the last request go to the next handler, a moment later.
+  func remove(from pipeline: ChannelPipeline.SynchronousOperations) {
+    for handler in [arrivals, encoder, edge, decoder] as [any RemovableChannelHandler] {
+      pipeline.removeHandler(handler, promise: nil)
+    }
+  }
+}
+
 /// Shows the edge what arrives before it is decoded.
-private final class Arrivals: ChannelInboundHandler {
+private final class Arrivals: ChannelInboundHandler, RemovableChannelHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer
 

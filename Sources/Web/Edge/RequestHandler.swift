@@ -6,36 +6,45 @@ import NIOHTTP1
 /// A request whose body came with its head costs one task and two hops. Pipelined requests wait for
 /// their turn; reading stops while too much waits, or while the client does not take its answers.
 /// Confined to its event loop.
-final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
+final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unchecked Sendable {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundIn = HTTPServerResponsePart
   typealias OutboundOut = HTTPServerResponsePart
 
-  private enum State {
+  enum State {
     case idle
     /// The head is here; the body may come with the same bytes.
     case receiving(HTTPRequestHead, ByteBuffer?)
     /// A task works on it.
     case answering(BodyStream?)
+    /// The answer goes on until its route, its client or the server ends it.
+    case streaming(OpenStream)
     /// Answered before it was read whole: the rest is thrown away.
     case discarding
+    /// The connection does not speak HTTP any more.
+    case upgraded
     case closed
   }
 
   /// Parts of later requests that may wait before reading stops.
   private static let mostWaiting = 64
 
-  private let channel: any Channel
-  private let responder: APIResponder
+  let channel: any Channel
+  let http: HTTPHandlers
+  let responder: APIResponder
   private let client: ClientConnection
   private let idleTimeout: TimeAmount
-  private let ended: EventLoopPromise<Void>
-  private var state = State.idle
+  let ended: EventLoopPromise<Void>
+  let onTunnel: () -> Void
+  var state = State.idle
+  /// The request in hand: nothing of a body may go out, or its length has to be the connection's.
+  private(set) var isHead = false
+  private(set) var isOld = false
   /// Whether the request in hand has not come to its end.
-  private var isIncomplete = false
+  private(set) var isIncomplete = false
   private var waiting = CircularBuffer<HTTPServerRequestPart>()
   /// The next answer is the connection's last.
-  private var isLast = false
+  private(set) var isLast = false
   private var isInputClosed = false
   /// The client does not take what was answered: nothing more is begun until it does.
   private var isBlocked = false
@@ -44,12 +53,18 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   private var mayRead = true
   private var wantsRead = false
   /// The last answer's way to the socket.
-  private var written: EventLoopFuture<Void>?
+  var written: EventLoopFuture<Void>?
   private var idleSince = NIODeadline.now()
   private var idleTimer: Scheduled<Void>?
 
-  init(_ channel: any Channel, responder: APIResponder, idleTimeout: TimeAmount) {
+  /// - Parameter onTunnel: called when the connection stops speaking HTTP.
+  init(
+    _ channel: any Channel, http: HTTPHandlers, responder: APIResponder, idleTimeout: TimeAmount,
+    onTunnel: @escaping () -> Void
+  ) {
     self.channel = channel
+    self.http = http
+    self.onTunnel = onTunnel
     self.responder = responder
     self.idleTimeout = idleTimeout
     client = ClientConnection(channel: channel)
@@ -75,8 +90,10 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
 
   /// A task works on a request that has been read whole: what comes belongs to the next one.
   private var isBusyWithEarlier: Bool {
-    if case .answering = state { return !isIncomplete }
-    return isBlocked || !waiting.isEmpty
+    switch state {
+    case .answering, .streaming: return !isIncomplete
+    default: return isBlocked || !waiting.isEmpty
+    }
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
@@ -107,6 +124,7 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
     case (.end, .answering(let stream)):
       isIncomplete = false
       stream?.finish()
+    case (.end, .streaming): isIncomplete = false
     case (.end, .discarding):
       isIncomplete = false
       next()
@@ -116,6 +134,8 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
 
   private func start(_ request: EdgeRequest, _ stream: BodyStream?) {
     state = .answering(stream)
+    isHead = request.head.method == .HEAD
+    isOld = request.head.version.minor < 1
     Task {
       let response = await responder.respond(to: request, from: client)
       channel.eventLoop.execute { self.answer(response) }
@@ -130,9 +150,18 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
 
   // MARK: Out
 
-  private func answer(_ response: APIResponse) {
+  func answer(_ response: APIResponse) {
     channel.eventLoop.assertInEventLoop()
-    if channel.isActive { write(response) }
+    guard channel.isActive else { return end() }
+    switch response.body {
+    case .bytes(let bytes): write(response, bytes)
+    case .stream(let open): stream(response, open)
+    case .webSocket(let open): tunnel(response, open)
+    }
+  }
+
+  /// The answer is written: on to what comes after it.
+  func answered() {
     // Writing may have closed it.
     guard channel.isActive else { return end() }
     if isLast || isIncomplete {
@@ -143,23 +172,31 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
     }
   }
 
-  private func write(_ response: APIResponse) {
+  private func write(_ response: APIResponse, _ bytes: [UInt8]) {
+    writeHead(response.status, response.fields)
+    if !bytes.isEmpty {
+      let bytes = channel.allocator.buffer(bytes: bytes)
+      channel.write(HTTPServerResponsePart.body(.byteBuffer(bytes)), promise: nil)
+    }
+    writeEnd()
+  }
+
+  func writeHead(_ status: HTTPResponseStatus, _ fields: HTTPHeaders) {
     if isLast {
       waiting.removeAll()
       channel.triggerUserOutboundEvent(ConnectionEdge.LastAnswer(), promise: nil)
     }
-    let head = HTTPResponseHead(
-      version: .http1_1, status: response.status, headers: response.fields)
+    let head = HTTPResponseHead(version: .http1_1, status: status, headers: fields)
     channel.write(HTTPServerResponsePart.head(head), promise: nil)
-    if !response.body.isEmpty {
-      let bytes = channel.allocator.buffer(bytes: response.body)
-      channel.write(HTTPServerResponsePart.body(.byteBuffer(bytes)), promise: nil)
-    }
+  }
+
+  func writeEnd() {
     written = channel.writeAndFlush(HTTPServerResponsePart.end(nil))
+    answered()
   }
 
   /// Closing takes from the client what is not written yet.
-  private func closeWhenWritten() {
+  func closeWhenWritten() {
     guard let written else { return channel.close(promise: nil) }
     written.whenComplete { _ in self.channel.close(promise: nil) }
   }
@@ -186,17 +223,20 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
-    if isBlocked, channel.isWritable {
-      isBlocked = false
-      next()
+    if channel.isWritable {
+      if case .streaming(let stream) = state { stream.onWritable() }
+      if isBlocked {
+        isBlocked = false
+        next()
+      }
     }
     context.fireChannelWritabilityChanged()
   }
 
   /// The edge ends the connection with an answer to what was no request.
   private func refuse() {
-    state = .discarding
-    write(responder.malformed())
+    isIncomplete = true
+    answer(responder.malformed())
   }
 
   // MARK: The end
@@ -211,39 +251,49 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
       if isIncomplete { isLast = true } else { isGarbled = true }
       isIncomplete = false
       stream?.fail()
-    case .discarding, .closed: context.close(promise: nil)
+    case .streaming:
+      if isIncomplete { isLast = true } else { isGarbled = true }
+      isIncomplete = false
+    case .discarding, .upgraded, .closed: context.close(promise: nil)
     }
   }
 
   func channelInactive(context: ChannelHandlerContext) {
     idleTimer?.cancel()
-    if case .answering(let stream) = state {
-      stream?.fail()
-    } else {
+    switch state {
+    case .answering(let stream): stream?.fail()
+    case .streaming(let stream):
       end()
+      stream.lost()
+    default: end()
     }
     context.fireChannelInactive()
   }
 
-  private func end() {
+  func end() {
     if case .closed = state { return }
     state = .closed
     ended.succeed()
   }
 
   func handlerRemoved(context: ChannelHandlerContext) {
-    if case .answering = state { return }
-    end()
+    idleTimer?.cancel()
+    switch state {
+    case .answering, .upgraded: return
+    default: end()
+    }
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if event is ChannelShouldQuiesceEvent {
       isLast = true
       if case .idle = state { closeWhenWritten() }
+      if case .streaming(let stream) = state { stream.end() }
     } else if event as? ChannelEvent == .inputClosed {
       isInputClosed = true
       if case .idle = state, !isBusyWithEarlier { closeWhenWritten() }
       if case .answering(let stream) = state, isIncomplete { stream?.fail() }
+      if case .streaming(let stream) = state { stream.end() }
     }
     context.fireUserInboundEventTriggered(event)
   }
@@ -278,7 +328,7 @@ final class RequestHandler: ChannelDuplexHandler, @unchecked Sendable {
     if mayRead { context.read() } else { wantsRead = true }
   }
 
-  private func setReading(_ mayRead: Bool) {
+  func setReading(_ mayRead: Bool) {
     self.mayRead = mayRead
     guard mayRead, wantsRead else { return }
     wantsRead = false

@@ -14,13 +14,14 @@ enum MetricsRoute {
     tasks(gauges, values, &page)
     agents(gauges, values, &page)
     server(gauges, values, &page)
+    sockets(services.sockets, values, &page)
     let uptime = Double(request.now.milliseconds(since: services.startedAt)) / 1_000
     page.value("orrery_uptime_seconds", .gauge, "Time since the server started.", uptime)
     page.family(
       "orrery_build_info", .gauge, "The running version; always 1.", labels: ["version"],
       [(LabelValues(services.version), 1)])
     return APIResponse(
-      status: .ok, body: Array(page.text.utf8), contentType: PrometheusText.contentType)
+      status: .ok, body: .bytes(Array(page.text.utf8)), contentType: PrometheusText.contentType)
   }
 
   private static func tasks(
@@ -73,6 +74,22 @@ enum MetricsRoute {
     page.counters(
       "agent_tasks_total", "Attempts that the agent ended, by what it reported.",
       labels: ["agentId", "status"], values.agentTasks)
+  }
+
+  private static func sockets(
+    _ sockets: OpenSockets, _ values: Meters.Values, _ page: inout PrometheusText
+  ) {
+    page.family(
+      "websocket_connections", .gauge, "Open WebSockets, by what is spoken on them.",
+      labels: ["kind"],
+      [OpenSockets.Kind.webSocket, .socketIO].map {
+        (LabelValues($0.rawValue), Double(sockets.count($0)))
+      })
+    page.value(
+      "event_streams", .gauge, "Open streams of events over HTTP.", Double(sockets.count(.stream)))
+    page.family(
+      "limits_hit_total", .counter, "How often a bound was reached.", labels: ["limit"],
+      LimitHit.allCases.map { (LabelValues($0.rawValue), Double(values.limits[$0] ?? 0)) })
   }
 
   private static func server(
