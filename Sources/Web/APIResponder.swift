@@ -114,7 +114,7 @@ struct APIResponder: Sendable {
     _ request: EdgeRequest, to route: Route, _ services: ControlServices
   ) throws(ControlError) {
     guard case .token(let needed) = route.access else { return }
-    guard let token = bearerToken(request), let role = services.tokens.role(of: token) else {
+    guard let token = request.bearerToken, let role = services.tokens.role(of: token) else {
       throw ControlError(
         .unauthorized, "Send a token that this server knows as Authorization: Bearer orr_…")
     }
@@ -122,14 +122,6 @@ struct APIResponder: Sendable {
       throw ControlError(
         .forbidden, "This needs a token of the role \(needed.rawValue); yours is \(role.rawValue).")
     }
-  }
-
-  private static func bearerToken(_ request: EdgeRequest) -> Substring.UTF8View? {
-    let values = request.head.headers["authorization"]
-    guard values.count == 1, let value = values.first else { return nil }
-    let parts = value.split(separator: " ", maxSplits: 1)
-    guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-    return parts[1].utf8
   }
 
   // MARK: Problems

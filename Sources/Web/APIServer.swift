@@ -45,7 +45,11 @@ package struct APIServer: Service {
         onListening(channel.localAddress?.port ?? port)
       },
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet())
-    try await server.run()
+    try await withThrowingDiscardingTaskGroup { group in
+      group.addTask { await services.live.run() }
+      try await server.run()
+      group.cancelAll()
+    }
   }
 
   /// The framework's own notes are for debugging it, and a handler that keeps what it is told costs

@@ -12,6 +12,7 @@ package struct ControlServices: Sendable {
   package var defaultRetry: RetryPolicy
   package var limits: Limits
   package let sockets: OpenSockets
+  package let live: LiveHub
   /// Which pages may open live connections.
   package var origins: OriginPolicy
   /// Where agents send their reports; known once the server listens.
@@ -47,6 +48,7 @@ package struct ControlServices: Sendable {
     self.defaultRetry = defaultRetry
     self.limits = limits
     sockets = OpenSockets(most: limits.sockets)
+    live = LiveHub(engine: engine, tokens: tokens, logger: logger)
     self.origins = origins
     self.addresses = addresses
     self.allowsCompatSignatures = allowsCompatSignatures

@@ -13,6 +13,15 @@ struct EdgeRequest: Sendable {
     /// More of it is to come.
     case stream(BodyStream)
   }
+
+  /// What `Authorization: Bearer` presents; nil without exactly one.
+  var bearerToken: Substring.UTF8View? {
+    let values = head.headers["authorization"]
+    guard values.count == 1, let value = values.first else { return nil }
+    let parts = value.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+    return parts[1].utf8
+  }
 }
 
 /// The rest of a body, taken as fast as it is asked for: what nobody asks for is not read from the

@@ -74,6 +74,8 @@ package enum RouteTable {
     Route("POST", "/api/backup", .token(.admin), AdminRoutes.backup),
     Route("GET", "/api/stats", .token(.viewer), StatusRoutes.stats),
     Route("GET", "/metrics", .token(.viewer), MetricsRoute.metrics),
+    Route("GET", "/ws", .open, LiveRoutes.webSocket),
+    Route("GET", "/events", .token(.viewer), query: ["topic", "since"], LiveRoutes.events),
     Route("GET", "/healthz", .open, StatusRoutes.healthz),
     Route("GET", "/readyz", .open, StatusRoutes.readyz),
     Route("GET", "/openapi.json", .open, StatusRoutes.openAPI),
