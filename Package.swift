@@ -154,7 +154,7 @@ let package = Package(
       name: "WebTests",
       dependencies: [
         "Domain", "Engine", "Simulation", "Web", logging, lifecycle, nioCore, nioPosix, nioHTTP1,
-        nioSSL,
+        nioSSL, .product(name: "NIOEmbedded", package: "swift-nio"),
       ],
       swiftSettings: strict),
     .testTarget(

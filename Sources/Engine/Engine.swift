@@ -55,6 +55,8 @@ package final class Engine: Service {
     package var limits = Limits()
     /// Milliseconds that finished tasks are kept.
     package var retention: Int64 = 30 * 86_400_000
+    /// How many events are kept for those who come back.
+    package var events = Limits.events
     /// Returns once agents can reach the server; nothing is handed out before.
     package var ready: @Sendable () async throws -> Void = {}
 
@@ -68,7 +70,7 @@ package final class Engine: Service {
   ) {
     self.store = store
     self.world = world
-    events = EventLog(now: world.now())
+    events = EventLog(now: world.now(), most: options.events)
     limits = options.limits
     retention = options.retention
     ready = options.ready

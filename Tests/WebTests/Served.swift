@@ -85,7 +85,7 @@ struct Served: Sendable {
 }
 
 /// Reaches nobody: all agents here pull.
-private struct QuietConnector: AgentConnector {
+struct QuietConnector: AgentConnector {
   func start(
     _ dispatch: Dispatch, on agent: AgentRecord, secrets: [AgentSecret]
   ) async -> DispatchAnswer { .accepted }

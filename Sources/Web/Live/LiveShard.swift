@@ -167,7 +167,7 @@ final class LiveShard: @unchecked Sendable {
   private func scheduleFlush() {
     guard flushing == nil else { return }
     let due = lastFlush + Self.interval
-    if due <= .now() { return flush() }
+    if due <= loop.now { return flush() }
     flushing = loop.scheduleTask(deadline: due) { [weak self] in
       self?.flushing = nil
       self?.flush()
@@ -175,7 +175,7 @@ final class LiveShard: @unchecked Sendable {
   }
 
   private func flush() {
-    lastFlush = .now()
+    lastFlush = loop.now
     for group in dirty where group.isDirty {
       deliveries.append(group.takeDelivery(upTo: place))
     }
@@ -210,7 +210,7 @@ final class LiveShard: @unchecked Sendable {
   func unblocked(_ member: LiveSubscriber) { blocked[ObjectIdentifier(member)] = nil }
 
   private func sweep() {
-    let now = NIODeadline.now()
+    let now = loop.now
     for member in blocked.values {
       guard let since = member.blockedSince, since + Self.patience <= now else { continue }
       blocked[ObjectIdentifier(member)] = nil

@@ -76,7 +76,7 @@ final class LiveSubscriber {
 
   private func block() {
     backlog = Backlog()
-    blockedSince = .now()
+    blockedSince = shard.loop.now
     shard.blocked(self)
   }
 
