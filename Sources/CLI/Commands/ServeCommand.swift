@@ -30,6 +30,12 @@ struct ServeCommand: AsyncParsableCommand {
       "Network that agents and tasks may reach besides public addresses; repeatable.",
       valueName: "cidr"))
   var allowNet: [String] = []
+
+  @Option(
+    name: .customLong("allow-origin"),
+    help: ArgumentHelp(
+      "Let pages of this origin open live connections; repeatable.", valueName: "origin"))
+  var allowOrigin: [String] = []
   @Option(name: .customLong("public-url"), help: "How agents reach this server.")
   var publicURL: String?
   @Flag(
@@ -79,7 +85,8 @@ struct ServeCommand: AsyncParsableCommand {
   private var flags: ServeFlags {
     ServeFlags(
       host: host, port: port, data: data, config: config, database: database,
-      allowNet: allowNet, publicUrl: publicURL, insecureHTTP: insecureHTTP,
+      allowNet: allowNet, allowOrigin: allowOrigin, publicUrl: publicURL,
+      insecureHTTP: insecureHTTP,
       noCompatSignatures: noCompatSignatures, logLevel: logLevel, retentionDays: retentionDays)
   }
 }

@@ -85,10 +85,14 @@ struct ConfigFile: Sendable {
     set(.retentionDays, try retention?.optionalInt("days"))
     let log = try fields.optionalFields("log", allowed: ["level"])
     set(.logLevel, try log?.optionalString("level"))
-    let server = try fields.optionalFields("server", allowed: ["host", "port", "publicUrl"])
+    let server = try fields.optionalFields(
+      "server", allowed: ["host", "port", "publicUrl", "allowOrigins"])
     set(.host, try server?.optionalString("host"))
     set(.port, try server?.optionalInt("port"))
     set(.publicUrl, try server?.optionalString("publicUrl"))
+    set(
+      .allowOrigin,
+      try server?.optionalStrings("allowOrigins", bytes: 1...1_024)?.joined(separator: ","))
   }
 
   private mutating func readLimits(_ fields: JSONFields) throws(FieldError) {

@@ -67,6 +67,9 @@ extension ConfigKey {
   static let allowNet = ConfigKey(
     path: "network.allow", flag: "allow-net", variable: "ORRERY_ALLOW_NET", standard: "",
     help: "networks (CIDR) that may be called besides public ones")
+  static let allowOrigin = ConfigKey(
+    path: "server.allowOrigins", flag: "allow-origin", variable: "ORRERY_ALLOW_ORIGIN",
+    standard: "", help: "pages (https://HOST) that may open live connections; * is every page")
   static let logLevel = ConfigKey(
     path: "log.level", flag: "log-level", variable: "ORRERY_LOG_LEVEL", standard: "info",
     help: "trace, debug, info, notice, warning, error or critical")
@@ -84,6 +87,7 @@ extension ConfigKey {
     [
       host, port, publicUrl, insecureHTTP, data, config, database, queueType, maxRetries,
       retryDelay, callbackUrl, callbackTimeout, callbackSecret, noCompatSignatures, allowNet,
+      allowOrigin,
       logLevel, retentionDays, adminToken, masterKey,
     ] + LimitKey.all.map(\.key)
 

@@ -11,6 +11,8 @@ struct ServeFlags: Sendable {
   var database: String?
   /// Each may hold several networks, separated by commas.
   var allowNet: [String] = []
+  /// Each may hold several origins, separated by commas.
+  var allowOrigin: [String] = []
   var publicUrl: String?
   var insecureHTTP = false
   var noCompatSignatures = false
@@ -21,6 +23,7 @@ struct ServeFlags: Sendable {
     let texts: [(ConfigKey, String?)] = [
       (.host, host), (.port, port.map(String.init)), (.data, data), (.config, config),
       (.database, database), (.allowNet, allowNet.isEmpty ? nil : allowNet.joined(separator: ",")),
+      (.allowOrigin, allowOrigin.isEmpty ? nil : allowOrigin.joined(separator: ",")),
       (.publicUrl, publicUrl), (.insecureHTTP, insecureHTTP ? "true" : nil),
       (.noCompatSignatures, noCompatSignatures ? "true" : nil), (.logLevel, logLevel),
       (.retentionDays, retentionDays.map(String.init)),

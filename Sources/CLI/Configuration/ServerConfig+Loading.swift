@@ -4,6 +4,7 @@ import Agents
 import Domain
 import Foundation
 import Logging
+import Web
 
 extension ServerConfig {
   /// Reads every setting; the first one that is wrong ends it.
@@ -83,6 +84,14 @@ extension ServerConfig {
             + "bits behind it, like 10.0.0.0/8 or fd00::/8.")
       }
       if !allowNet.contains(range) { allowNet.append(range) }
+    }
+    for origin in try sources.list(.allowOrigin) {
+      guard OriginPolicy.isOrigin(origin.text) else {
+        throw origin.wrong(
+          "\(origin.text) is no origin; write scheme and host, and the port if it is not the "
+            + "usual one, like https://that.page, or * for every page.")
+      }
+      allowOrigins.append(origin.text)
     }
   }
 

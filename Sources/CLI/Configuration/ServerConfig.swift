@@ -17,6 +17,8 @@ struct ServerConfig: Sendable {
   /// Without a slash at the end.
   var publicUrl: String?
   var allowNet: [AddressRange] = []
+  /// Pages that may open live connections.
+  var allowOrigins: [String] = []
   var allowsCompatSignatures = true
   var logLevel = Logger.Level.info
   var adminToken: SecretText?

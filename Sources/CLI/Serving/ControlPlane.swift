@@ -155,6 +155,7 @@ struct ControlPlane {
       engine: engine, tokens: tokens,
       tasks: TaskParser(limits: config.limits, retry: config.retry),
       defaultRetry: config.retry, limits: config.limits,
+      origins: OriginPolicy(allowed: config.allowOrigins),
       addresses: { address.callbacks }, allowsCompatSignatures: config.allowsCompatSignatures,
       version: Version.current, startedAt: world.now(), openAPI: OpenAPIDocument.bytes,
       logger: logger,

@@ -42,7 +42,7 @@ enum ExitStatus: Int32, CaseIterable {
   init(_ code: OrreryError.Code) {
     self =
       switch code {
-      case .unauthorized, .forbidden, .insecure: .denied
+      case .unauthorized, .forbidden, .originRefused, .insecure: .denied
       case .notFound: .notFound
       case .taskEnded, .staleAttempt, .replayed, .conflict, .idempotencyConflict,
         .managedByConfig:
@@ -50,7 +50,7 @@ enum ExitStatus: Int32, CaseIterable {
       case .invalidRequest, .invalidJSON, .invalidField, .unknownField, .missingField,
         .invalidQuery,
         .invalidCursor, .invalidID, .unsupportedMediaType, .methodNotAllowed, .artifactUnknown,
-        .addressNotAllowed, .notBuilt, .invalidURL:
+        .addressNotAllowed, .notBuilt, .upgradeRequired, .invalidURL:
         .invalidInput
       case .limitReached, .payloadTooLarge: .limit
       case .unreachable, .timedOut, .storeUnavailable, .diskFull: .unavailable

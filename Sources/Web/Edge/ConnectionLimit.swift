@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many connections may speak HTTP at a time; those that became WebSockets are counted elsewhere.
+// How many connections may speak HTTP at a time; those that became WebSockets do not count.
 import Engine
 import HummingbirdCore
 import NIOCore

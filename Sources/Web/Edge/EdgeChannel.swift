@@ -66,7 +66,7 @@ struct HTTPHandlers {
 
   var all: [any ChannelHandler] { [arrivals, encoder, decoder, edge] }
 
-  /// Takes them out. Bytes that came behind the last request go to the next handler, a moment later.
+  /// Takes them out. What came behind the last request goes to the next handler a moment later.
   func remove(from pipeline: ChannelPipeline.SynchronousOperations) {
     for handler in [arrivals, encoder, edge, decoder] as [any RemovableChannelHandler] {
       pipeline.removeHandler(handler, promise: nil)
