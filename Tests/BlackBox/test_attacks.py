@@ -6,7 +6,6 @@ import json
 import pytest
 
 from harness.attacks import (
-    ATTACKS,
     CHUNKED,
     CLOSED,
     EXPECT,
@@ -21,6 +20,7 @@ from harness.attacks import (
     lines,
     post,
 )
+from harness.attacks_heads import ATTACKS
 from harness.raw import Wire
 
 GOOD = get(b"Authorization: Bearer " + TOKEN, path=b"/api/stats")
