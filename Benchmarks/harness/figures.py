@@ -36,6 +36,9 @@ FIGURES: dict[str, Figure] = {
     "claim_at_million": Figure("a claim beside them, p50", "ms", 1, True),
     "claim_at_million_in_process": Figure("  … in process", "ms", 1, True),
     "million_restart": Figure("restart with them until ready", "s"),
+    "edge_slow_heads": Figure("p99 beside 1,000 slow heads ÷ p99 alone", "ratio", 1.2, True),
+    "edge_slow_bodies": Figure("p99 beside 1,000 slow bodies ÷ p99 alone", "ratio", 1.2, True),
+    "edge_slow_reads": Figure("p99 beside 1,000 slow reads ÷ p99 alone", "ratio", 1.2, True),
 }
 
 

@@ -16,6 +16,7 @@ class Profile:
     callback_seconds: float
     queued_tasks: int
     claims: int
+    edge_seconds: float
     peer_share: float
 
 
@@ -29,6 +30,7 @@ FULL = Profile(
     callback_seconds=8,
     queued_tasks=1_000_000,
     claims=1_000,
+    edge_seconds=10,
     peer_share=1.0,
 )
 
@@ -42,5 +44,6 @@ QUICK = Profile(
     callback_seconds=2,
     queued_tasks=50_000,
     claims=200,
+    edge_seconds=2,
     peer_share=0.1,
 )
