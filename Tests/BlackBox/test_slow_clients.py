@@ -102,7 +102,8 @@ def normal_p99(target):
 
 
 @pytest.mark.parametrize(
-    "kinds,most", [(("heads", "lines", "empty lines"), HEAD), (("bodies", "chunks", "callbacks"), BODY)]
+    "kinds,most",
+    [(("heads", "lines", "empty lines"), HEAD), (("bodies", "chunks", "callbacks"), BODY)],
 )
 def test_slow_to_send(target, kinds, most):
     before, files = normal_p99(target), files_of(target)
