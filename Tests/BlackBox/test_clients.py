@@ -57,7 +57,7 @@ def java(build):
 
 @pytest.mark.parametrize("mode", ["default", "expect"])
 def test_java_which_asks_for_h2c(server, relay, java, mode):
-    """Its client offers h2c with every first request of a connection, which ends with the answer."""
+    """Its client offers h2c with each first request of a connection, which ends with the answer."""
     assert statuses(*java, relay.url, server.admin, mode) == WANTED
     assert 1 <= relay.accepted <= 3
 

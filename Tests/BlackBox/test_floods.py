@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# More than anyone may send: bodies of 100 MB, without end, packed; heads, chunks and requests without
-# end. Each is answered early or not at all, ended by the server, and costs no memory.
+# More than anyone may send: bodies of 100 MB, bodies, heads and requests without end, gzip bombs.
+# Each is answered early or not at all, ended by the server, and costs no memory.
 
 import gzip
 import itertools
@@ -32,7 +32,7 @@ def in_chunks(*headers, **more):
     return endless(post(CHUNKED, *headers, **more), CHUNK)
 
 
-# What is sent, the answers that are right (None: an end without one), and how much memory it may take.
+# What is sent, the answers that are right (None: an end without one), the memory it may take.
 FLOODS = {
     "100 MB announced": (announced(), (413,), 2 * MIB),
     "100 MB announced without rights": (announced(token=None), (401,), 2 * MIB),
@@ -134,7 +134,7 @@ def test_memory_is_given_back(target):
 
 
 def test_requests_without_end_and_no_answer_taken(target):
-    """A client that only asks: the server stops reading, and keeps a bounded part of the answers."""
+    """A client that only asks: the server stops reading, and keeps few of the answers."""
     request = get(path=b"/openapi.json") * 64
     with Peak(target) as peak, Wire(target.port, receive_buffer=4096, timeout=2) as wire:
         sent = 0

@@ -147,7 +147,7 @@ def test_idle_clients_go(target, kind):
 def tell(traffic, before, peak):
     during = traffic.p99()
     print(
-        f"  good traffic: p99 {before:.2f} ms before, {during:.2f} ms during ({during / before:.2f}x,"
+        f"  good traffic: p99 {before:.2f} ms before, {during:.2f} during ({during / before:.2f}x,"
         f" {len(traffic.took)} requests; asked for: < 1.2x, see Benchmarks/run --only edge);"
         f" memory +{peak.rise >> 10} KiB"
     )
