@@ -153,7 +153,7 @@ def tell(traffic, before, peak):
     )
 
 
-@pytest.mark.parametrize("coding", ["length", "chunks"])
+@pytest.mark.parametrize("coding", ["length", pytest.param("chunks", marks=pytest.mark.long)])
 def test_steady_bodies_may_take_their_time(target, coding):
     """More than 16 KiB a second earns time: what is slow but goes on is not ended."""
     piece = b" " * 16384
