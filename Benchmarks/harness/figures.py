@@ -36,9 +36,16 @@ FIGURES: dict[str, Figure] = {
     "claim_at_million": Figure("a claim beside them, p50", "ms", 1, True),
     "claim_at_million_in_process": Figure("  … in process", "ms", 1, True),
     "million_restart": Figure("restart with them until ready", "s"),
-    "edge_slow_heads": Figure("p99 beside 1,000 slow heads ÷ p99 alone", "ratio", 1.2, True),
-    "edge_slow_bodies": Figure("p99 beside 1,000 slow bodies ÷ p99 alone", "ratio", 1.2, True),
-    "edge_slow_reads": Figure("p99 beside 1,000 slow reads ÷ p99 alone", "ratio", 1.2, True),
+    "socket_event_p99": Figure("10,000 sockets: report → event, p99", "ms", 250, True),
+    "socket_event_p50": Figure("  … p50", "ms"),
+    "socket_rss": Figure("  … memory a socket", "KB", 64, True),
+    "socket_unread_closed": Figure("  … closed of those never read", "%", 100),
+    "fanout": Figure("fan-out to 1,000 sockets", "events/s", 100_000),
+    "get": Figure("plain GET, 64 connections", "req/s"),
+    "get_of_hummingbird": Figure("  … ÷ stock hummingbird", "ratio", 0.85),
+    "edge_read_rise": Figure("1,000 slow connections: p99 of reads rises", "%", 20, True),
+    "edge_submit_rise": Figure("  … p99 of durable submits rises", "%", 20, True),
+    "edge_rss_rise": Figure("  … memory rises", "MB"),
 }
 
 

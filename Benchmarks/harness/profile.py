@@ -18,6 +18,17 @@ class Profile:
     claims: int
     edge_seconds: float
     peer_share: float
+    sockets: int
+    socket_seconds: float
+    socket_patience: float
+    fanout_sockets: int
+    fanout_rates: tuple[int, ...]
+    fanout_seconds: float
+    get_pairs: int
+    get_seconds: float
+    edge_pairs: int
+    edge_seconds: float
+    slow_connections: int
 
 
 FULL = Profile(
@@ -32,6 +43,17 @@ FULL = Profile(
     claims=1_000,
     edge_seconds=10,
     peer_share=1.0,
+    sockets=10_000,
+    socket_seconds=30,
+    socket_patience=120,
+    fanout_sockets=1_000,
+    fanout_rates=(150, 300, 600, 1_200, 2_400),
+    fanout_seconds=4,
+    get_pairs=3,
+    get_seconds=2,
+    edge_pairs=5,
+    edge_seconds=5,
+    slow_connections=1_000,
 )
 
 QUICK = Profile(
@@ -46,4 +68,15 @@ QUICK = Profile(
     claims=200,
     edge_seconds=2,
     peer_share=0.1,
+    sockets=200,
+    socket_seconds=2,
+    socket_patience=60,
+    fanout_sockets=20,
+    fanout_rates=(100, 200),
+    fanout_seconds=1,
+    get_pairs=1,
+    get_seconds=1,
+    edge_pairs=1,
+    edge_seconds=1,
+    slow_connections=90,
 )

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "../native/agent_call.h"
 #include "../native/buffer.h"
 #include "../native/histogram.h"
 #include "../native/http1.h"
@@ -14,7 +15,7 @@
 
 enum { MAX_CONNECTIONS = 4096, MAX_TEXT = 128 };
 
-enum mode { SUBMIT, BULK, LEASE };
+enum mode { SUBMIT, BULK, LEASE, GET };
 
 struct options {
   enum mode mode;
@@ -23,7 +24,7 @@ struct options {
   double seconds, warmup, rate;
   long long count;
   int lines, payload_bytes;
-  const char *type, *token, *agent;
+  const char *type, *path, *token, *agent;
   struct signer *signer;
 };
 
@@ -46,13 +47,14 @@ struct figures {
 struct load {
   struct options options;
   struct figures figures;
+  struct identity identity;
   struct connection *pool;
   struct buffer lines;
   int epoll, timer;
   int *idle;
   int idle_count;
   long long sent;
-  uint64_t start_ns, measure_ns, stop_ns, sequence;
+  uint64_t start_ns, measure_ns, stop_ns;
   bool warm;
 };
 

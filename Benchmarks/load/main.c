@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The load generator: single submits, bulk submits or leases over keep-alive HTTP, as JSON figures.
+// The load generator: submits, bulks, leases or plain GETs over keep-alive HTTP, as JSON figures.
 #define _GNU_SOURCE
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
+#include "../native/process.h"
 #include "load.h"
 
 static const char usage[] =
-    "usage: load submit|bulk|lease --port PORT [--connections 64] [--seconds S] [--count N]\n"
+    "usage: load submit|bulk|lease|get --port PORT [--connections 64] [--seconds S] [--count N]\n"
     "  [--warmup S] [--rate PER_SECOND] [--lines 10000] [--payload-bytes 200] [--type bench]\n"
+    "  [--path /healthz]\n"
     "  submit and bulk take the operator's token from ORRERY_TOKEN; lease takes the agent from\n"
-    "  ORRERY_AGENT_ID and ORRERY_AGENT_SECRET, leases one task at a time and reports success.\n"
+    "  ORRERY_AGENT_ID and ORRERY_AGENT_SECRET, leases one task at a time and reports success;\n"
+    "  get sends a token only if there is one.\n"
     "  Without --rate every connection sends again at once; with it the latency counts from the\n"
     "  moment a request was due. Give --seconds, --count or both.\n";
 
@@ -26,6 +28,7 @@ static void parse_mode(struct options *options, const char *word) {
   if (word && strcmp(word, "submit") == 0) options->mode = SUBMIT;
   else if (word && strcmp(word, "bulk") == 0) options->mode = BULK;
   else if (word && strcmp(word, "lease") == 0) options->mode = LEASE;
+  else if (word && strcmp(word, "get") == 0) options->mode = GET;
   else refuse();
 }
 
@@ -33,7 +36,7 @@ static void parse_identity(struct options *options) {
   options->token = getenv("ORRERY_TOKEN");
   options->agent = getenv("ORRERY_AGENT_ID");
   if (options->mode != LEASE) {
-    if (!options->token) refuse();
+    if (!options->token && options->mode != GET) refuse();
     return;
   }
   const char *secret = getenv("ORRERY_AGENT_SECRET");
@@ -48,9 +51,11 @@ void options_parse(struct options *options, int count, char **words) {
       {"seconds", required_argument, NULL, 's'}, {"count", required_argument, NULL, 'n'},
       {"warmup", required_argument, NULL, 'w'},  {"rate", required_argument, NULL, 'r'},
       {"lines", required_argument, NULL, 'l'},   {"payload-bytes", required_argument, NULL, 'b'},
-      {"type", required_argument, NULL, 't'},    {NULL, 0, NULL, 0}};
+      {"type", required_argument, NULL, 't'},    {"path", required_argument, NULL, 'g'},
+      {NULL, 0, NULL, 0}};
   *options = (struct options){
-      .connections = 64, .lines = 10000, .payload_bytes = 200, .type = "bench"};
+      .connections = 64, .lines = 10000, .payload_bytes = 200, .type = "bench",
+      .path = "/healthz"};
   parse_mode(options, count > 1 ? words[1] : NULL);
   int option;
   while ((option = getopt_long(count - 1, words + 1, "", known, NULL)) != -1) {
@@ -64,6 +69,7 @@ void options_parse(struct options *options, int count, char **words) {
       case 'l': options->lines = atoi(optarg); break;
       case 'b': options->payload_bytes = atoi(optarg); break;
       case 't': options->type = optarg; break;
+      case 'g': options->path = optarg; break;
       default: refuse();
     }
   }
@@ -72,13 +78,6 @@ void options_parse(struct options *options, int count, char **words) {
       options->connections > MAX_CONNECTIONS)
     refuse();
   parse_identity(options);
-}
-
-static double own_cpu_seconds(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static void print_figures(const struct load *load) {
@@ -107,6 +106,9 @@ int main(int count, char **words) {
   if (!load) return 2;
   options_parse(&load->options, count, words);
   prctl(PR_SET_TIMERSLACK, 1ul);
+  load->identity = (struct identity){.port = load->options.port,
+                                     .agent = load->options.agent,
+                                     .signer = load->options.signer};
   run(load);
   print_figures(load);
   return 0;

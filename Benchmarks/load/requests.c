@@ -3,8 +3,6 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "../native/fields.h"
 #include "load.h"
@@ -42,6 +40,15 @@ static void write_submit(struct load *load, struct connection *connection) {
   buffer_append(&connection->out, buffer_head(body), buffer_count(body));
 }
 
+static void write_get(struct load *load, struct connection *connection) {
+  const struct options *options = &load->options;
+  buffer_printf(&connection->out, "GET %s HTTP/1.1\r\nhost: 127.0.0.1:%u\r\n", options->path,
+                options->port);
+  if (options->token)
+    buffer_printf(&connection->out, "authorization: Bearer %s\r\n", options->token);
+  buffer_append(&connection->out, "\r\n", 2);
+}
+
 static void write_bulk(struct load *load, struct connection *connection) {
   struct buffer *body = &load->lines;
   if (buffer_count(body) == 0) {
@@ -55,27 +62,11 @@ static void write_bulk(struct load *load, struct connection *connection) {
   buffer_append(&connection->out, buffer_head(body), buffer_count(body));
 }
 
-static void write_signed(struct load *load, struct buffer *out, const char *path, const char *body,
-                         size_t count) {
-  char id[64], timestamp[24], signature[SIGNATURE_SIZE];
-  int id_count = snprintf(id, sizeof id, "msg_load_%d_%llu", (int)getpid(),
-                          (unsigned long long)++load->sequence);
-  int timestamp_count = snprintf(timestamp, sizeof timestamp, "%lld", (long long)time(NULL));
-  signer_sign(load->options.signer, id, (size_t)id_count, timestamp, (size_t)timestamp_count, body,
-              count, signature);
-  buffer_printf(out,
-                "POST %s HTTP/1.1\r\nhost: 127.0.0.1:%u\r\ncontent-type: application/json\r\n"
-                "content-length: %zu\r\nx-agent-id: %s\r\nwebhook-id: %s\r\n"
-                "webhook-timestamp: %s\r\nwebhook-signature: %s\r\n\r\n",
-                path, load->options.port, count, load->options.agent, id, timestamp, signature);
-  buffer_append(out, body, count);
-}
-
 static void write_lease(struct load *load, struct connection *connection) {
   static const char body[] = "{\"max\":1,\"waitSeconds\":1}";
   char path[MAX_TEXT + 32];
   snprintf(path, sizeof path, "/api/agents/%s/lease", load->options.agent);
-  write_signed(load, &connection->out, path, body, sizeof body - 1);
+  agent_call(&connection->out, &load->identity, path, body, sizeof body - 1);
 }
 
 static void write_settle(struct load *load, struct connection *connection) {
@@ -85,13 +76,14 @@ static void write_settle(struct load *load, struct connection *connection) {
                        "\"status\":\"success\",\"results\":{\"data\":{\"ok\":true}}}",
                        connection->task, connection->attempt, connection->lease);
   if (count < 0 || (size_t)count >= sizeof body) abort();
-  write_signed(load, &connection->out, "/api/agent-callback", body, (size_t)count);
+  agent_call(&connection->out, &load->identity, "/api/agent-callback", body, (size_t)count);
 }
 
 void request_write(struct load *load, struct connection *connection) {
   switch (load->options.mode) {
     case SUBMIT: write_submit(load, connection); break;
     case BULK: write_bulk(load, connection); break;
+    case GET: write_get(load, connection); break;
     case LEASE:
       if (connection->settling) write_settle(load, connection);
       else write_lease(load, connection);
@@ -149,7 +141,8 @@ static bool take_lease(struct load *load, struct connection *connection,
 bool answer_take(struct load *load, struct connection *connection, const struct message *answer,
                  uint64_t now) {
   struct figures *figures = &load->figures;
-  int wanted = load->options.mode == LEASE ? 200 : 201;
+  bool creates = load->options.mode == SUBMIT || load->options.mode == BULK;
+  int wanted = creates ? 201 : 200;
   figures->requests++;
   if (answer->status != wanted) {
     figures->refused++;
@@ -168,6 +161,7 @@ bool answer_take(struct load *load, struct connection *connection, const struct 
   }
   histogram_add(&figures->latency, took);
   if (load->options.mode == LEASE) return take_lease(load, connection, answer);
-  figures->tasks += load->options.mode == SUBMIT ? 1 : count_ids(answer);
+  if (load->options.mode == SUBMIT) figures->tasks++;
+  if (load->options.mode == BULK) figures->tasks += count_ids(answer);
   return false;
 }

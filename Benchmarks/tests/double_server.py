@@ -16,6 +16,8 @@ import sys
 import time
 from typing import Any
 
+from double_live import Live
+
 Headers = dict[str, str]
 
 
@@ -47,6 +49,7 @@ class Double:
         self.paused = False
         self.agents: dict[str, dict[str, Any]] = {}
         self.work = asyncio.Event()
+        self.live = Live()
 
     def submit(self, task: dict[str, Any]) -> str:
         if set(task) - {"type", "payload"} or "type" not in task:
@@ -78,9 +81,9 @@ class Double:
 
     async def answer(self, line: str, headers: Headers, body: bytes) -> tuple[int, Any]:
         method, path, _ = line.split(" ", 2)
-        if path == "/readyz":
+        if path in ("/readyz", "/healthz", "/openapi.json"):
             return 200, {}
-        if path == "/api/agent-callback" or path.endswith("/lease"):
+        if path == "/api/agent-callback" or path.endswith(("/lease", "/progress")):
             if not self.authentic(headers, body):
                 return 401, {"code": "unauthorized"}
             return self.agent_call(path, json.loads(body))
@@ -90,8 +93,10 @@ class Double:
 
     def agent_call(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         if path.endswith("/lease"):
-            claimed = self.claim()
-            return 200, {"dispatches": [claimed] if claimed else []}
+            claimed = [self.claim() for _ in range(body["max"])]
+            return 200, {"dispatches": [each for each in claimed if each]}
+        if path.endswith("/progress"):
+            return self.progress(path.split("/")[3], body)
         task = self.running.pop(body["taskId"], None)
         if task is None or body["leaseToken"] != "lease-" + body["taskId"]:
             return 409, {"acknowledged": False, "nextAction": "none"}
@@ -100,7 +105,15 @@ class Double:
         metadata = {"state": "completed", "attempt": body["attempt"]}
         return 200, {"acknowledged": True, "nextAction": "none", "metadata": metadata}
 
+    def progress(self, task: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if task not in self.running or body["leaseToken"] != "lease-" + task:
+            return 409, {"acknowledged": False}
+        self.live.changed("task", task, {key: body[key] for key in ("progress", "message")})
+        return 200, {"acknowledged": True, "cancelled": False}
+
     def operator_call(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        if path.startswith("/api/tasks?"):
+            return 200, {"tasks": []}
         if path == "/api/tasks":
             return 201, {"taskId": self.submit(json.loads(body)), "state": "queued"}
         if path == "/api/tasks/bulk":
@@ -150,10 +163,18 @@ class Double:
             if " 200 " not in status or not json.loads(answer)["accepted"]:
                 sys.exit(f"dispatch refused: {status} {answer!r}")
 
+    def may_watch(self, headers: Headers) -> bool:
+        token = headers.get("authorization") == f"Bearer {self.token}"
+        return token and headers.get("upgrade") == "websocket"
+
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 line, headers, body = await read_message(reader)
+                if line.startswith("GET /ws ") and self.may_watch(headers):
+                    await self.live.serve(headers["sec-websocket-key"], reader, writer)
+                    writer.close()
+                    return
                 status, value = await self.answer(line, headers, body)
                 text = json.dumps(value).encode()
                 if len(text) > 1000:  # large answers go out in chunks, as a server may do it
@@ -173,10 +194,12 @@ class Double:
 async def serve(port: int) -> None:
     double = Double(os.environ["ORRERY_ADMIN_TOKEN"])
     server = await asyncio.start_server(double.connection, "127.0.0.1", port, limit=1 << 24)
+    flushing = asyncio.create_task(double.live.flush())
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     print(f"listening on http://127.0.0.1:{port}", flush=True)
     await stopped.wait()
+    flushing.cancel()
     server.close()
 
 

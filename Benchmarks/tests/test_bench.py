@@ -7,11 +7,12 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(BENCHMARKS))
 
-from harness import conditions  # noqa: E402
+from harness import conditions, edge, live  # noqa: E402
 from harness.figures import Sample  # noqa: E402
 from harness.load_tools import build_tools  # noqa: E402
 from harness.processes import BenchError  # noqa: E402
@@ -105,6 +106,25 @@ class ToolTests(unittest.TestCase):
             load = self.bench.load(server)
             with self.assertRaisesRegex(BenchError, "refused"):
                 load.run("lease", {"ORRERY_AGENT_ID": "a", "ORRERY_AGENT_SECRET": "b"}, count=1)
+
+    def test_every_event_comes_and_those_that_never_read_are_closed(self) -> None:
+        samples = {sample.name: sample for sample in live.sockets(self.bench)}
+        self.assertGreater(samples["socket_event_p99"].value, 0)
+        self.assertEqual(samples["socket_unread_closed"].value, 100)
+
+    def test_fan_out_counts_events_at_every_rate(self) -> None:
+        (sample,) = live.fanout(self.bench)
+        self.assertGreater(sample.value, 0)
+
+    def test_a_socket_that_is_refused_is_an_error(self) -> None:
+        with self.bench.server() as server, mock.patch.object(live, "TOKEN", "wrong"):
+            client = live.LiveClient(self.bench, server, 10)
+            figures = client.run("own", tasks=10, sockets=10, seconds=0.1)
+        self.assertRegex(live.fault_of(figures) or "", "10 sockets could not be opened.*401")
+
+    def test_slow_connections_are_all_open_beside_the_traffic(self) -> None:
+        samples = {sample.name: sample.value for sample in edge.edge(self.bench)}
+        self.assertEqual(set(samples), {"edge_read_rise", "edge_submit_rise", "edge_rss_rise"})
 
 
 if __name__ == "__main__":
