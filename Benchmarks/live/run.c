@@ -129,7 +129,8 @@ static void measure(struct live *live) {
 
 static bool stuck_are_closed(const struct live *live) {
   long long open = process_descriptors(live->options.server);
-  return open <= live->settled.server_descriptors - live->options.stuck;
+  long long opened = (long long)(live->figures.opened - live->figures.closed);
+  return open <= live->before.server_descriptors + opened - live->options.stuck;
 }
 
 // A peer with a full window is not told that it was closed; the server's descriptors tell.

@@ -84,11 +84,12 @@ class LoadTests(unittest.TestCase):
 class ToolTests(unittest.TestCase):
     """The compiled tools against the double: shapes, signatures, chunked answers, counts."""
 
-    def setUp(self) -> None:
-        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        build_tools(folder, "load", "load-agent")
+    @classmethod
+    def setUpClass(cls) -> None:
+        folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        build_tools(folder, "load", "load-agent", "live", "slow")
         double = BENCHMARKS / "tests" / "double_server.py"
-        self.bench = Bench(BENCHMARKS.parent, folder, double, QUICK)
+        cls.bench = Bench(BENCHMARKS.parent, folder, double, QUICK)
 
     def test_bulk_counts_every_id(self) -> None:
         samples = {sample.name: sample.value for sample in bulk(self.bench)}
