@@ -9,6 +9,7 @@
 
 #include "../native/agent_call.h"
 #include "../native/buffer.h"
+#include "../native/fault.h"
 #include "../native/histogram.h"
 #include "../native/http1.h"
 #include "../native/websocket.h"
@@ -71,9 +72,9 @@ struct usage {
 struct figures {
   uint64_t opened, failed, closed, resyncs, errors, last_close_code;
   uint64_t frames, bytes, events, overviews;
-  uint64_t reports, reports_answered, missing, stuck_closed;
+  uint64_t missing, stuck_closed;
   struct histogram handshake, latency, report, late;
-  char first_error[512];
+  char first_error[FAULT_SIZE];
 };
 
 struct live {
@@ -117,8 +118,6 @@ void reporters_pump(struct live *live);
 bool reporters_are_idle(const struct live *live);
 /// How many events of reports in the measured time have not come.
 uint64_t reports_awaited(const struct live *live);
-
-struct usage usage_now(const struct live *live);
 
 /// Leases, opens, measures and closes.
 void run(struct live *live);

@@ -69,13 +69,6 @@ void reporters_lease(struct live *live) {
   call(live, reporter, path, body, count, monotonic_ns());
 }
 
-static bool copy_text(char out[MAX_ID], struct field field) {
-  if (!field.text || field.count == 0 || field.count >= MAX_ID) return false;
-  memcpy(out, field.text, field.count);
-  out[field.count] = 0;
-  return true;
-}
-
 // Each dispatch begins with its task; the attempt and the lease follow it.
 static void take_dispatches(struct live *live, const struct message *answer) {
   static const char begin[] = "\"taskId\"";
@@ -85,8 +78,8 @@ static void take_dispatches(struct live *live, const struct message *answer) {
     size_t rest = (size_t)(stop - cursor);
     struct task *task = &live->tasks[live->leased];
     task->attempt = field_integer(cursor, rest, "attempt", -1);
-    if (task->attempt < 1 || !copy_text(task->id, field_find(cursor, rest, "taskId")) ||
-        !copy_text(task->lease, field_find(cursor, rest, "leaseToken"))) {
+    if (task->attempt < 1 || !field_copy(task->id, MAX_ID, field_find(cursor, rest, "taskId")) ||
+        !field_copy(task->lease, MAX_ID, field_find(cursor, rest, "leaseToken"))) {
       live_fault(live, "dispatch", cursor, rest);
       live_fail(live->figures.first_error);
     }

@@ -8,6 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "../native/fault.h"
 #include "../native/monotonic.h"
 #include "../native/process.h"
 #include "live.h"
@@ -20,16 +21,7 @@ void live_fail(const char *what) {
 }
 
 void live_fault(struct live *live, const char *what, const char *detail, size_t count) {
-  char *text = live->figures.first_error;
-  if (text[0]) return;
-  snprintf(text, sizeof live->figures.first_error, "%s: %.*s", what,
-           count > 400 ? 400 : (int)count, detail);
-  for (; *text; text++)
-    if (*text == '"' || *text == '\\') {
-      *text = '\'';
-    } else if ((unsigned char)*text < 32 || (unsigned char)*text > 126) {
-      *text = ' ';
-    }
+  fault_keep(live->figures.first_error, what, detail, count);
 }
 
 void live_watch(struct live *live, int operation, int socket, void *owner, uint32_t events) {
@@ -37,7 +29,7 @@ void live_watch(struct live *live, int operation, int socket, void *owner, uint3
   if (epoll_ctl(live->epoll, operation, socket, &event)) live_fail("epoll_ctl");
 }
 
-struct usage usage_now(const struct live *live) {
+static struct usage usage_now(const struct live *live) {
   int server = live->options.server;
   return (struct usage){.at_ns = monotonic_ns(),
                         .server_cpu = process_cpu_seconds(server),

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "../native/buffer.h"
+#include "../native/fault.h"
 #include "../native/histogram.h"
 #include "../native/http1.h"
 #include "../native/signing.h"
@@ -56,7 +57,7 @@ struct agent {
   struct counts counts;
   struct histogram submit_to_agent, callback_round_trip;
   uint64_t first_dispatch_ns, last_completion_ns, sequence;
-  char first_error[512];
+  char first_error[FAULT_SIZE];
 };
 
 /// Accepts control-plane connections, and answers what arrives on one of them.

@@ -58,19 +58,12 @@ static bool signature_is_right(struct agent *agent, const struct message *messag
                        message->body_count, signature, signature_count);
 }
 
-static bool copy_text(char out[MAX_TEXT], struct field field) {
-  if (!field.text || field.count == 0 || field.count >= MAX_TEXT) return false;
-  memcpy(out, field.text, field.count);
-  out[field.count] = 0;
-  return true;
-}
-
 static bool read_dispatch(const struct message *message, struct callback *callback) {
   const char *body = message->body;
   size_t count = message->body_count;
   callback->attempt = field_integer(body, count, "attempt", -1);
-  return callback->attempt > 0 && copy_text(callback->task, field_find(body, count, "taskId")) &&
-         copy_text(callback->lease, field_find(body, count, "leaseToken"));
+  return callback->attempt > 0 && field_copy(callback->task, MAX_TEXT, field_find(body, count, "taskId")) &&
+         field_copy(callback->lease, MAX_TEXT, field_find(body, count, "leaseToken"));
 }
 
 static void take_dispatch(struct agent *agent, struct connection *connection,

@@ -8,11 +8,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "../native/fault.h"
+#include "../native/process.h"
 #include "agent.h"
 
 static const char usage[] =
@@ -22,15 +23,7 @@ static const char usage[] =
     "  On SIGTERM the figures are printed as JSON. --rate paces the callbacks.\n";
 
 void agent_fault(struct agent *agent, const char *what, const char *detail, size_t detail_count) {
-  if (agent->first_error[0]) return;
-  int count = detail_count > 300 ? 300 : (int)detail_count;
-  snprintf(agent->first_error, sizeof agent->first_error, "%s: %.*s", what, count, detail);
-  for (char *byte = agent->first_error; *byte; byte++)
-    if (*byte == '"' || *byte == '\\') {
-      *byte = '\'';
-    } else if ((unsigned char)*byte < 32 || (unsigned char)*byte > 126) {
-      *byte = ' ';
-    }
+  fault_keep(agent->first_error, what, detail, detail_count);
 }
 
 void agent_watch(struct agent *agent, struct connection *connection, bool add, bool writable) {
@@ -41,13 +34,6 @@ void agent_watch(struct agent *agent, struct connection *connection, bool add, b
     perror("epoll_ctl");
     exit(2);
   }
-}
-
-static double own_cpu_seconds(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 void agent_print(struct agent *agent, FILE *out) {

@@ -9,6 +9,7 @@
 
 #include "../native/agent_call.h"
 #include "../native/buffer.h"
+#include "../native/fault.h"
 #include "../native/histogram.h"
 #include "../native/http1.h"
 #include "../native/signing.h"
@@ -41,7 +42,7 @@ struct figures {
   uint64_t requests, accepted, refused, tasks, empty, lost;
   uint64_t first_ns, last_ns;
   struct histogram latency, late, settle;
-  char first_error[512];
+  char first_error[FAULT_SIZE];
 };
 
 struct load {
@@ -69,7 +70,7 @@ bool answer_take(struct load *load, struct connection *connection, const struct 
                  uint64_t now);
 
 /// Keeps the first fault's text for the figures.
-void load_fault(struct load *load, const char *detail, size_t count);
+void load_fault(struct load *load, const char *what, const char *detail, size_t count);
 
 /// Sends requests until the time or the count is over and all answers are there.
 void run(struct load *load);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../native/fault.h"
 #include "../native/fields.h"
 #include "load.h"
 
@@ -91,23 +92,8 @@ void request_write(struct load *load, struct connection *connection) {
   }
 }
 
-void load_fault(struct load *load, const char *detail, size_t count) {
-  char *text = load->figures.first_error;
-  if (text[0]) return;
-  snprintf(text, sizeof load->figures.first_error, "%.*s", count > 400 ? 400 : (int)count, detail);
-  for (; *text; text++)
-    if (*text == '"' || *text == '\\') {
-      *text = '\'';
-    } else if ((unsigned char)*text < 32 || (unsigned char)*text > 126) {
-      *text = ' ';
-    }
-}
-
-static bool copy_text(char out[MAX_TEXT], struct field field) {
-  if (!field.text || field.count == 0 || field.count >= MAX_TEXT) return false;
-  memcpy(out, field.text, field.count);
-  out[field.count] = 0;
-  return true;
+void load_fault(struct load *load, const char *what, const char *detail, size_t count) {
+  fault_keep(load->figures.first_error, what, detail, count);
 }
 
 // How many strings the array of a bulk answer holds.
@@ -127,9 +113,9 @@ static bool take_lease(struct load *load, struct connection *connection,
     return false;
   }
   connection->attempt = field_integer(answer->body, answer->body_count, "attempt", -1);
-  if (!copy_text(connection->task, field_find(answer->body, answer->body_count, "taskId")) ||
-      !copy_text(connection->lease, field_find(answer->body, answer->body_count, "leaseToken"))) {
-    load_fault(load, answer->body, answer->body_count);
+  if (!field_copy(connection->task, MAX_TEXT, field_find(answer->body, answer->body_count, "taskId")) ||
+      !field_copy(connection->lease, MAX_TEXT, field_find(answer->body, answer->body_count, "leaseToken"))) {
+    load_fault(load, "dispatch", answer->body, answer->body_count);
     load->figures.refused++;
     return false;
   }
@@ -146,7 +132,7 @@ bool answer_take(struct load *load, struct connection *connection, const struct 
   figures->requests++;
   if (answer->status != wanted) {
     figures->refused++;
-    load_fault(load, answer->start_line,
+    load_fault(load, "answer", answer->start_line,
                (size_t)(answer->body - answer->start_line) + answer->body_count);
     connection->settling = false;
     return false;

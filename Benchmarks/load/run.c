@@ -102,7 +102,7 @@ static void reopen(struct load *load, struct connection *connection) {
   close(connection->socket);
   if (connection->busy) {
     load->figures.lost++;
-    load_fault(load, "connection closed before the answer", 35);
+    load_fault(load, "connection", "closed before the answer", 24);
   } else {
     int own = (int)(connection - load->pool);
     for (int index = 0; index < load->idle_count; index++)
@@ -190,7 +190,7 @@ void run(struct load *load) {
     if (all_connected(load)) return;
     if (now > after(over_since, GRACE_SECONDS)) {
       load->figures.lost += (uint64_t)(options->connections - load->idle_count);
-      load_fault(load, "no answer within 15 s", 21);
+      load_fault(load, "answer", "none within 15 s", 16);
       return;
     }
   }

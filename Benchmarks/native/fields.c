@@ -37,12 +37,16 @@ struct field field_find(const char *json, size_t count, const char *name) {
   return (struct field){NULL, 0};
 }
 
+bool field_copy(char *out, size_t size, struct field field) {
+  if (!field.text || field.count == 0 || field.count >= size) return false;
+  memcpy(out, field.text, field.count);
+  out[field.count] = 0;
+  return true;
+}
+
 long long field_integer(const char *json, size_t count, const char *name, long long otherwise) {
-  struct field field = field_find(json, count, name);
   char digits[24];
-  if (!field.text || field.count == 0 || field.count >= sizeof digits) return otherwise;
-  memcpy(digits, field.text, field.count);
-  digits[field.count] = 0;
+  if (!field_copy(digits, sizeof digits, field_find(json, count, name))) return otherwise;
   char *stop = NULL;
   long long value = strtoll(digits, &stop, 10);
   return *stop == 0 ? value : otherwise;

@@ -3,6 +3,7 @@
 #ifndef ORRERY_BENCH_FIELDS_H
 #define ORRERY_BENCH_FIELDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct field {
@@ -13,6 +14,9 @@ struct field {
 /// The value of the first field called `name` (a string without its quotes, or a number); `text`
 /// is NULL when it is not there. Not a JSON parser: the field must not hold escapes.
 struct field field_find(const char *json, size_t count, const char *name);
+
+/// Copies the value with a final zero; false when it is not there, empty or too long for `out`.
+bool field_copy(char *out, size_t size, struct field field);
 
 /// The value as a whole number; `otherwise` when it is not there.
 long long field_integer(const char *json, size_t count, const char *name, long long otherwise);
