@@ -66,7 +66,7 @@ struct reporter {
 struct usage {
   uint64_t at_ns;
   double server_cpu, own_cpu;
-  long long server_resident, server_descriptors;
+  long long server_resident;
 };
 
 struct figures {

@@ -34,8 +34,7 @@ static struct usage usage_now(const struct live *live) {
   return (struct usage){.at_ns = monotonic_ns(),
                         .server_cpu = process_cpu_seconds(server),
                         .own_cpu = own_cpu_seconds(),
-                        .server_resident = process_resident_bytes(server),
-                        .server_descriptors = process_descriptors(server)};
+                        .server_resident = process_resident_bytes(server)};
 }
 
 static void handle(struct live *live, const struct epoll_event *event) {
@@ -120,12 +119,12 @@ static void measure(struct live *live) {
 }
 
 static bool stuck_are_closed(const struct live *live) {
-  long long open = process_descriptors(live->options.server);
-  long long opened = (long long)(live->figures.opened - live->figures.closed);
-  return open <= live->before.server_descriptors + opened - live->options.stuck;
+  const struct figures *figures = &live->figures;
+  long long read = (long long)(figures->opened - figures->closed) - live->options.stuck;
+  return loopback_established(live->options.port) <= read + REPORTERS;
 }
 
-// A peer with a full window is not told that it was closed; the server's descriptors tell.
+// A peer with a full window is not told that it was closed; the kernel's table tells.
 static void await_stuck(struct live *live) {
   uint64_t end = after(live->options.patience);
   while (live->options.stuck > 0 && monotonic_ns() < end) {
@@ -133,7 +132,7 @@ static void await_stuck(struct live *live) {
       live->stuck_closed_ns = monotonic_ns();
       return;
     }
-    go_on_for(live, 0.25);
+    go_on_for(live, 1);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -110,6 +111,20 @@ void socket_prepare(int socket) {
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK);
   fcntl(socket, F_SETFD, FD_CLOEXEC);
+}
+
+long long loopback_established(uint16_t server) {
+  enum { ESTABLISHED = 1 };
+  FILE *table = fopen("/proc/net/tcp", "r");
+  if (!table) return -1;
+  char line[256];
+  unsigned address = 0, port = 0, state = 0;
+  long long count = 0;
+  while (fgets(line, sizeof line, table))
+    if (sscanf(line, " %*d: %x:%x %*x:%*x %x", &address, &port, &state) == 3)
+      count += address == htonl(INADDR_LOOPBACK) && port == server && state == ESTABLISHED;
+  fclose(table);
+  return count;
 }
 
 static struct sockaddr_in loopback_address(uint16_t port) {

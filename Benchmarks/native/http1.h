@@ -38,6 +38,9 @@ int loopback_connect(uint16_t port);
 /// A listening non-blocking socket on 127.0.0.1. Port 0 takes a free one and writes it back.
 int loopback_listen(uint16_t *port);
 
+/// How many connections of a loopback server are open at its end; -1 when it cannot be known.
+long long loopback_established(uint16_t server);
+
 /// Turns Nagle's delay off and non-blocking on.
 void socket_prepare(int socket);
 

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads CPU, memory and open descriptors of a process.
+// Reads the CPU and the memory of a process.
 #define _GNU_SOURCE
 #include "process.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 double own_cpu_seconds(void) {
@@ -43,21 +41,4 @@ long long process_resident_bytes(int process) {
   long long resident = 0;
   if (!read_file(process, "statm", text) || sscanf(text, "%*d %lld", &resident) != 1) return 0;
   return resident * sysconf(_SC_PAGESIZE);
-}
-
-static long long count_entries(const char *path) {
-  DIR *folder = opendir(path);
-  if (!folder) return 0;
-  long long count = -2;  // itself and its parent
-  while (readdir(folder)) count++;
-  closedir(folder);
-  return count;
-}
-
-long long process_descriptors(int process) {
-  char path[64];
-  struct stat status;
-  snprintf(path, sizeof path, "/proc/%d/fd", process);
-  if (stat(path, &status) != 0) return 0;
-  return status.st_size > 0 ? status.st_size : count_entries(path);  // the size: Linux 6.2
 }

@@ -12,7 +12,4 @@ double process_cpu_seconds(int process);
 /// The resident bytes of a process; 0 when it is not there.
 long long process_resident_bytes(int process);
 
-/// How many files and sockets a process has open; 0 when it is not there.
-long long process_descriptors(int process);
-
 #endif
