@@ -16,7 +16,6 @@ class Profile:
     callback_seconds: float
     queued_tasks: int
     claims: int
-    edge_seconds: float
     peer_share: float
     sockets: int
     socket_seconds: float
@@ -41,7 +40,6 @@ FULL = Profile(
     callback_seconds=8,
     queued_tasks=1_000_000,
     claims=1_000,
-    edge_seconds=10,
     peer_share=1.0,
     sockets=10_000,
     socket_seconds=30,
@@ -66,7 +64,6 @@ QUICK = Profile(
     callback_seconds=2,
     queued_tasks=50_000,
     claims=200,
-    edge_seconds=2,
     peer_share=0.1,
     sockets=200,
     socket_seconds=2,
