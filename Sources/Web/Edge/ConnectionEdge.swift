@@ -45,11 +45,16 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
   private var isInputClosed = false
   private var end = End.open
   private var onGone: (@Sendable () -> Void)?
+  private var context: ChannelHandlerContext?
   private var deadlines: ReadDeadlines
+  private var overhead = Overhead()
 
   init(deadlines: ReadDeadlines.Times) { self.deadlines = ReadDeadlines(deadlines) }
 
   // MARK: In
+
+  /// How many of the bytes that came are decoded first.
+  func next(of count: Int) -> Int { overhead.next(of: count) }
 
   /// Bytes came, and are passed to the decoder by `decode`.
   func arrived(_ bytes: Int, context: ChannelHandlerContext, decode: () -> Void) {
@@ -64,8 +69,16 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
       if heardInVain > Self.tolerated { return context.close(promise: nil) }
     }
     deadlines.arrived(bytes)
+    overhead.arrived(bytes)
     decode()
     deadlines.check(on: context.channel)
+    if overhead.isTooMuch, !isDeaf { refuse() }
+  }
+
+  /// What comes is no request that could be answered. Nothing behind it is looked at.
+  private func refuse() {
+    isDeaf = true
+    context?.fireErrorCaught(HTTPParserError.unknown)
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -74,17 +87,16 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
     case .head(let head):
       deadlines.headEnded()
       isReading = true
-      guard let exchange = Exchange(head) else {
-        isDeaf = true
-        context.fireErrorCaught(HTTPParserError.unknown)
-        return
-      }
+      guard let exchange = Exchange(head) else { return refuse() }
+      overhead.headEnded(isChunked: exchange.isChunked)
       unread = exchange.length
       exchanges.append(exchange)
     case .body(let bytes):
       unread -= min(unread, bytes.readableBytes)
+      overhead.body(bytes.readableBytes)
     case .end:
       isReading = false
+      overhead.requestEnded()
       deadlines.requestEnded()
       isDeaf = exchanges.last?.isLast ?? false
     }
@@ -105,7 +117,12 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
     context.fireChannelInactive()
   }
 
-  func handlerRemoved(context: ChannelHandlerContext) { deadlines.cancel() }
+  func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    deadlines.cancel()
+    self.context = nil
+  }
 
   private func gone() {
     isInputClosed = true
@@ -180,57 +197,5 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
       written.futureResult.whenComplete { _ in channel.close(promise: nil) }
     }
     context.writeAndFlush(data, promise: written)
-  }
-}
-
-/// What has to be known of a request until it is answered.
-private struct Exchange {
-  var isHead: Bool
-  /// The connection ends with the answer.
-  var isLast: Bool
-  /// Bytes of body to come; the most there can be if nobody knows.
-  var length: Int
-
-  /// Nil without exactly one `Host`, RFC 9112 §3.2.
-  init?(_ head: HTTPRequestHead) {
-    // The decoder lets only 1.x through.
-    let isOld = head.version.minor < 1
-    var hosts = 0
-    var last = isOld
-    var length = 0
-    for (name, value) in head.headers {
-      switch name.utf8.count {
-      case 4 where Self.same(name, "host"): hosts += 1
-      case 7 where Self.same(name, "upgrade"): last = true
-      case 10 where Self.same(name, "connection"): last = last || Self.hasClose(value)
-      case 14 where Self.same(name, "content-length"): length = Int(value) ?? .max
-      case 17 where Self.same(name, "transfer-encoding"): length = .max
-      default: break
-      }
-    }
-    guard hosts == 1 || (hosts == 0 && isOld) else { return nil }
-    isHead = head.method == .HEAD
-    isLast = last || head.method == .CONNECT
-    self.length = length
-  }
-
-  private static func same(_ name: String, _ lowercased: StaticString) -> Bool {
-    lowercased.withUTF8Buffer { expected in
-      name.utf8.elementsEqual(expected) { $0 | 0x20 == $1 | 0x20 }
-    }
-  }
-
-  private static func hasClose(_ value: String) -> Bool {
-    value.split(separator: ",").contains { token in
-      token.trimming { $0 == " " || $0 == "\t" }.lowercased() == "close"
-    }
-  }
-}
-
-extension Substring {
-  fileprivate func trimming(_ isBlank: (Character) -> Bool) -> Substring {
-    var rest = drop(while: isBlank)
-    while let last = rest.last, isBlank(last) { rest.removeLast() }
-    return rest
   }
 }

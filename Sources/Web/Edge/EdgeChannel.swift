@@ -84,8 +84,13 @@ private final class Arrivals: ChannelInboundHandler, RemovableChannelHandler {
   init(edge: ConnectionEdge) { self.edge = edge }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    edge.arrived(unwrapInboundIn(data).readableBytes, context: context) {
-      context.fireChannelRead(data)
+    var bytes = unwrapInboundIn(data)
+    while let piece = bytes.readSlice(length: edge.next(of: bytes.readableBytes)),
+      piece.readableBytes > 0
+    {
+      edge.arrived(piece.readableBytes, context: context) {
+        context.fireChannelRead(wrapInboundOut(piece))
+      }
     }
   }
 }

@@ -41,6 +41,8 @@ final class BodyStream: @unchecked Sendable {
   private var buffered: ByteBuffer?
   private var end = End.open
   private var waiter: CheckedContinuation<ByteBuffer?, any Error>?
+  /// Somebody waits for bytes that are not there.
+  var onWait: () -> Void = {}
 
   init(_ first: ByteBuffer?, on loop: any EventLoop, mayRead: @escaping (Bool) -> Void) {
     buffered = first
@@ -63,7 +65,9 @@ final class BodyStream: @unchecked Sendable {
       return mayRead(true)
     }
     switch end {
-    case .open: self.waiter = waiter
+    case .open:
+      self.waiter = waiter
+      onWait()
     case .whole: waiter.resume(returning: nil)
     case .broken: waiter.resume(throwing: Broken())
     }

@@ -40,6 +40,8 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
   /// The request in hand: nothing of a body may go out, or its length has to be the connection's.
   private(set) var isHead = false
   private(set) var isOld = false
+  /// The client sends its body when it is told to go on.
+  private var awaitsContinue = false
   /// Whether the request in hand has not come to its end.
   private(set) var isIncomplete = false
   private var waiting = CircularBuffer<HTTPServerRequestPart>()
@@ -105,6 +107,8 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
   private func startStreaming() {
     guard case .receiving(let head, let body) = state else { return }
     let stream = BodyStream(body, on: channel.eventLoop) { self.setReading($0) }
+    awaitsContinue = body == nil && head.expectsContinue
+    stream.onWait = { self.sendContinue() }
     start(EdgeRequest(head: head, body: .stream(stream)), stream)
   }
 
@@ -113,11 +117,12 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
     case (.head(let head), .idle):
       isIncomplete = true
       state = .receiving(head, nil)
-      if head.expectsContinue { sendContinue() }
     case (.body(let bytes), .receiving(let head, var body)):
       if body == nil { body = bytes } else { body?.writeImmutableBuffer(bytes) }
       state = .receiving(head, body)
-    case (.body(let bytes), .answering(let stream)): stream?.push(bytes)
+    case (.body(let bytes), .answering(let stream)):
+      awaitsContinue = false
+      stream?.push(bytes)
     case (.end, .receiving(let head, let body)):
       isIncomplete = false
       start(EdgeRequest(head: head, body: .whole(body)), nil)
@@ -142,8 +147,10 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
     }
   }
 
-  /// RFC 9110 §10.1.1: clients with large bodies do not wait a second.
+  /// RFC 9110 §10.1.1: a client that asks first sends its body when the route wants it.
   private func sendContinue() {
+    guard awaitsContinue else { return }
+    awaitsContinue = false
     let head = HTTPResponseHead(version: .http1_1, status: .continue)
     channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
   }
@@ -153,6 +160,9 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
   func answer(_ response: APIResponse) {
     channel.eventLoop.assertInEventLoop()
     guard channel.isActive else { return end() }
+    // Refused before it was sent: nobody knows whether a body or the next request follows.
+    if awaitsContinue, isIncomplete { isLast = true }
+    awaitsContinue = false
     switch response.body {
     case .bytes(let bytes): write(response, bytes)
     case .stream(let open): stream(response, open)
@@ -338,6 +348,6 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
 
 extension HTTPRequestHead {
   fileprivate var expectsContinue: Bool {
-    headers.first(name: "expect")?.lowercased() == "100-continue"
+    version.minor > 0 && headers.first(name: "expect")?.lowercased() == "100-continue"
   }
 }

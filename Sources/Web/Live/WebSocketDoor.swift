@@ -8,6 +8,9 @@ import NIOCore
 final class WebSocketDoor: LiveSink, @unchecked Sendable {
   /// For the first message of a client that did not sign in with its request.
   private static let signInTime = TimeAmount.seconds(5)
+  private static let pingInterval = TimeAmount.seconds(15)
+  /// For a sign of life after a ping: a client that does not read gives none.
+  private static let patience = LiveShard.patience
   /// Close codes, RFC 6455 §7.4.1.
   private static let policyViolation: UInt16 = 1008
 
@@ -24,6 +27,8 @@ final class WebSocketDoor: LiveSink, @unchecked Sendable {
   }
 
   func open(_ holder: TokenHolder?) {
+    socket.times.ping = Self.pingInterval
+    socket.times.pong = Self.patience
     socket.onText = { self.received($0) }
     socket.onBinary = { _ in
       self.tell(ControlError(.invalidRequest, "Messages are JSON in text frames."))
