@@ -147,7 +147,10 @@ class Crowd:
 
 
 def _is_over(sock):
-    """Whether the peer has reset or finished the connection, without reading what it sent."""
+    """Whether the peer has reset or finished the connection, without reading what it sent.
+
+    An end that stands behind bytes which are not read cannot be seen from here.
+    """
     state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return state != 1  # TCP_ESTABLISHED
 
