@@ -46,12 +46,13 @@ def beyond_loopback(island, folder, config=None, **more):
 
 
 @pytest.fixture
-def serve(island, tmp_path):
+def serve(island, tmp_path, request):
     made = []
     island.watch.forget()
 
     def serve(config=None, **more):
         made.append(beyond_loopback(island, tmp_path, config, **more))
+        request.config.orrery_servers[:] = made[-3:]  # their logs go with a failure
         return made[-1]
 
     yield serve
