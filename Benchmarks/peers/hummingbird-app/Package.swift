@@ -1,6 +1,7 @@
-// swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
 // A stock hummingbird application, built by the benchmark to compare a plain GET with.
+
+// swift-tools-version: 6.2
 import PackageDescription
 
 let package = Package(
