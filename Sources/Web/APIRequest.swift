@@ -94,17 +94,24 @@ package struct APIRequest {
     if let length = first("content-length").flatMap({ Int($0) }), length > most {
       throw tooLarge
     }
-    var bytes: [UInt8] = []
-    func add(_ buffer: ByteBuffer) throws(ControlError) {
-      guard bytes.count + buffer.readableBytes <= most else { throw tooLarge }
-      try share.take(buffer.readableBytes)
-      bytes.append(contentsOf: buffer.readableBytesView)
+    func take(_ count: Int, after taken: Int) throws(ControlError) {
+      guard taken + count <= most else { throw tooLarge }
+      try share.take(count)
     }
     switch request.body {
-    case .whole(let buffer): if let buffer { try add(buffer) }
-    case .stream(let stream): while let buffer = try await next(of: stream) { try add(buffer) }
+    case .whole(nil): return []
+    case .whole(let buffer?):
+      try take(buffer.readableBytes, after: 0)
+      return Array(buffer.readableBytesView)
+    case .stream(let stream):
+      // A buffer grows in place, where an array is copied each time.
+      var bytes = ByteBuffer()
+      while let buffer = try await next(of: stream) {
+        try take(buffer.readableBytes, after: bytes.readableBytes)
+        bytes.writeImmutableBuffer(buffer)
+      }
+      return Array(bytes.readableBytesView)
     }
-    return bytes
   }
 
   private func next(of stream: BodyStream) async throws(ControlError) -> ByteBuffer? {
