@@ -94,7 +94,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "OrreryClient",
-      dependencies: ["Domain", http, nioCore, nioPosix, nioHTTP1, logging],
+      dependencies: ["Domain", http, nioCore, nioPosix, nioHTTP1, nioSSL, logging],
       swiftSettings: strict),
     .target(name: "COpenAPI"),
     .executableTarget(

@@ -140,9 +140,46 @@ def swift_stages(long):
                              RESULTS / "swift.xml"],
               RESULTS / "swift-swift-testing.xml")
     if long:
+        autobahn()
         check("thread sanitizer", [
             "swift", "test", "--no-parallel", "--sanitize=thread", "--scratch-path", ".build-tsan",
             "--filter", "DomainTests|EngineTests"])
+
+
+AUTOBAHN = ROOT / ".build" / "venv-autobahn"
+
+
+def python2():
+    """A Python 2.7, which Autobahn's test suite wants: on the path, or one of pyenv's."""
+    pyenv = sorted(pathlib.Path.home().glob(".pyenv/versions/2.7*/bin/python2.7"))
+    for found in [*pyenv, shutil.which("python2.7")]:
+        if found and subprocess.run([found, "--version"], capture_output=True).returncode == 0:
+            return found
+    return None
+
+
+def autobahn():
+    """WebSocket conformance: sections 1 to 7 and 10 of Autobahn's fuzzing client."""
+    python = python2()
+    if not python:
+        TOTAL.skips.append("Autobahn: there is no Python 2.7 (on the PATH or in ~/.pyenv)")
+        return
+    pip = AUTOBAHN / "bin" / "pip"
+    wanted = ROOT / "Scripts" / "requirements-autobahn.txt"
+    if not (AUTOBAHN / "bin" / "wstest").exists():
+        tool = AUTOBAHN.parent / "virtualenv-2.7"
+        shutil.rmtree(AUTOBAHN, ignore_errors=True)
+        made = check("Autobahn's environment", [
+            "sh", "-c", '"$1" -m pip install -q --upgrade --require-hashes --target "$2" -r "$3" '
+            '&& PYTHONPATH="$2" "$1" -m virtualenv -q "$4" && "$5" install -q --require-hashes -r "$6"',
+            "sh", python, tool, ROOT / "Scripts" / "requirements-virtualenv.txt", AUTOBAHN, pip, wanted])
+        if not made:
+            return
+    report = RESULTS / "autobahn.xml"
+    tests("Autobahn", ["swift", "test", "--skip-build", "--filter", "AutobahnTests",
+                       "--xunit-output", report],
+          RESULTS / "autobahn-swift-testing.xml",
+          env={"ORRERY_WSTEST": str(AUTOBAHN / "bin" / "wstest")})
 
 
 def release_stage():

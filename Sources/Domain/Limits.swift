@@ -22,6 +22,11 @@ public struct Limits: Sendable, Hashable {
   public var connections = 8_192
   /// WebSockets and event streams.
   public var sockets = 16_384
+  /// Loopback does not count, unless an operator says how many there may be.
+  public var connectionsPerAddress = 1_024 {
+    didSet { countsLoopbackConnections = true }
+  }
+  public private(set) var countsLoopbackConnections = false
   public var agents = 10_000
   public var capabilities = 128
   public var concurrency = 10_000

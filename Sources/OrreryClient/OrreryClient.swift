@@ -24,6 +24,8 @@ public struct OrreryClient: Sendable {
   public struct Options: Sendable {
     /// Allows `http` to other machines than this one.
     public var allowsInsecureHTTP = false
+    /// A PEM file with certificates to trust besides the system's; `ORRERY_CA_FILE` if nil.
+    public var caFile: String?
     /// Time for one try of an ordinary call; long polls get it on top of their wait.
     public var timeout: Duration = .seconds(30)
     /// How often a call that may be repeated is tried in all.
@@ -142,6 +144,7 @@ extension OrreryClient {
     request.headers = call.headers
     if let token { request.headers.append(("authorization", "Bearer \(token)")) }
     request.body = call.body
+    request.caFile = options.caFile
     request.contentType = call.contentType
     let (sum, overflow) = options.timeout.wholeMilliseconds.addingReportingOverflow(call.wait)
     request.timeout = overflow ? Self.longestTimeout : min(max(sum, 1), Self.longestTimeout)

@@ -13,19 +13,25 @@ package struct APIServer: Service {
   private let services: ControlServices
   private let host: String
   private let port: Int
+  private let certificates: TLSCertificates?
   private let onListening: @Sendable (Int) -> Void
   /// What slow clients are given.
   var deadlines = ReadDeadlines.Times()
   var routes = RouteTable.all
+  var handshake = TimeAmount.seconds(10)
+  var slowReader = SlowReader.Times()
 
-  /// - Parameter onListening: called with the port once the server answers.
+  /// - Parameters:
+  ///   - certificates: For TLS.
+  ///   - onListening: called with the port once the server answers.
   package init(
-    services: ControlServices, host: String, port: Int,
+    services: ControlServices, host: String, port: Int, certificates: TLSCertificates? = nil,
     onListening: @escaping @Sendable (Int) -> Void
   ) {
     self.services = services
     self.host = host
     self.port = port
+    self.certificates = certificates
     self.onListening = onListening
   }
 
@@ -35,7 +41,8 @@ package struct APIServer: Service {
       meters: services.engine.meters)
     let edge = EdgeChannel(
       responder: APIResponder(services: services, routes: routes), limit: limit,
-      deadlines: deadlines)
+      addresses: AddressLimit(services.limits), certificates: certificates,
+      handshake: handshake, slowReader: slowReader, deadlines: deadlines)
     let server = edge.server(
       configuration: ServerConfiguration(
         address: .hostname(host, port: port), backlog: 1_024,

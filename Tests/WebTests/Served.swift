@@ -23,7 +23,7 @@ struct Served: Sendable {
 
   static func run(
     limits: Limits = Limits(), deadlines: ReadDeadlines.Times = ReadDeadlines.Times(),
-    routes: [Route] = [], origins: [String] = [],
+    slowReader: SlowReader.Times = SlowReader.Times(), routes: [Route] = [], origins: [String] = [],
     _ body: @Sendable @escaping (Served) async throws -> Void
   ) async throws {
     let world = World.live
@@ -47,6 +47,7 @@ struct Served: Sendable {
       services: services, host: "127.0.0.1", port: 0
     ) { found.yield($0) }
     server.deadlines = deadlines
+    server.slowReader = slowReader
     server.routes += routes
     let running = ServiceGroup(
       configuration: ServiceGroupConfiguration(services: [engine, server], logger: logger))

@@ -28,13 +28,15 @@ package struct ManagedAgents: Service {
 
   /// - Parameters:
   ///   - allowed: Handed on as `ORRERY_ALLOW_NET`.
+  ///   - caFile: Handed on as `ORRERY_CA_FILE`.
   ///   - environment: The server's own environment.
   ///   - withheld: Names of variables that hold secrets of the server. These, and all that start
   ///     with `ORRERY_`, stay out of the agents' environment.
   ///   - secret: The protocol secret of an agent.
   package init(
     agents: [ManagedAgent], server: ServerAddress, allowed: [AddressRange],
-    environment: [String: String], withheld: Set<String>, world: World, logger: Logger,
+    caFile: String? = nil, environment: [String: String], withheld: Set<String>, world: World,
+    logger: Logger,
     graceSeconds: Int = Self.graceSeconds,
     secret: @escaping @Sendable (AgentID) async throws -> AgentSecret
   ) {
@@ -47,6 +49,7 @@ package struct ManagedAgents: Service {
     var base = environment.filter { name, _ in
       !name.hasPrefix("ORRERY_") && !withheld.contains(name)
     }
+    base["ORRERY_CA_FILE"] = caFile
     base["ORRERY_ALLOW_NET"] = allowed.map(\.description).joined(separator: ",")
     self.base = base
   }

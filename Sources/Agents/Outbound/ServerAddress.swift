@@ -17,26 +17,34 @@ package final class ServerAddress: Sendable {
   private let host: String
   private let publicUrl: String?
   private let callbackUrl: String?
+  private let isEncrypted: Bool
   private let state: Mutex<State>
 
   /// - Parameters:
   ///   - host: What the server binds to, a name or an address.
   ///   - port: 0 if the system chooses.
   ///   - publicUrl: How the server is reached from elsewhere; without a slash at the end.
+  ///   - isEncrypted: The server does TLS itself.
   ///   - callbackUrl: The configured callback address, if it differs from the public one.
-  package init(host: String, port: Int, publicUrl: String? = nil, callbackUrl: String? = nil) {
+  package init(
+    host: String, port: Int, publicUrl: String? = nil, callbackUrl: String? = nil,
+    isEncrypted: Bool = false
+  ) {
     self.host = host
     self.publicUrl = publicUrl
     self.callbackUrl = callbackUrl
+    self.isEncrypted = isEncrypted
     let callbacks = Self.callbacks(
-      host: host, port: port, publicUrl: publicUrl, callbackUrl: callbackUrl)
+      origin: publicUrl ?? Self.localUrl(host: host, port: port, isEncrypted),
+      callbackUrl: callbackUrl)
     state = Mutex(State(port: port == 0 ? nil : port, callbacks: callbacks))
   }
 
   /// Tells that the server answers on `port`; wakes `waitUntilListening`.
   package func listening(port: Int) {
     let callbacks = Self.callbacks(
-      host: host, port: port, publicUrl: publicUrl, callbackUrl: callbackUrl)
+      origin: publicUrl ?? Self.localUrl(host: host, port: port, isEncrypted),
+      callbackUrl: callbackUrl)
     let waiting = state.withLock { state in
       state.port = port
       state.callbacks = callbacks
@@ -84,15 +92,18 @@ package final class ServerAddress: Sendable {
   /// Where reports go.
   package var callbacks: CallbackAddresses { state.withLock { $0.callbacks } }
 
-  /// How a process on this machine reaches the server.
-  package var localUrl: String { Self.localUrl(host: host, port: port ?? 0) }
+  /// How a process on this machine reaches the server. With TLS that is by the name in its
+  /// certificate, which the public address has.
+  package var localUrl: String {
+    if isEncrypted, let publicUrl { return publicUrl }
+    return Self.localUrl(host: host, port: port ?? 0, isEncrypted)
+  }
 
   // MARK: Forms
 
   private static func callbacks(
-    host: String, port: Int, publicUrl: String?, callbackUrl: String?
+    origin: String, callbackUrl: String?
   ) -> CallbackAddresses {
-    let origin = publicUrl ?? localUrl(host: host, port: port)
     let callback = callbackUrl ?? "\(origin)/api/agent-callback"
     var progressOrigin = origin
     if let callbackUrl {
@@ -103,13 +114,14 @@ package final class ServerAddress: Sendable {
     return CallbackAddresses(callbackUrl: callback, progressOrigin: progressOrigin)
   }
 
-  private static func localUrl(host: String, port: Int) -> String {
-    guard let address = IPAddress(host) else { return "http://\(host):\(port)" }
+  private static func localUrl(host: String, port: Int, _ isEncrypted: Bool) -> String {
+    let scheme = isEncrypted ? "https" : "http"
+    guard let address = IPAddress(host) else { return "\(scheme)://\(host):\(port)" }
     switch (address.family, address.bits) {
-    case (.v4, 0): return "http://127.0.0.1:\(port)"
-    case (.v6, 0): return "http://[::1]:\(port)"
-    case (.v4, _): return "http://\(address):\(port)"
-    case (.v6, _): return "http://[\(address)]:\(port)"
+    case (.v4, 0): return "\(scheme)://127.0.0.1:\(port)"
+    case (.v6, 0): return "\(scheme)://[::1]:\(port)"
+    case (.v4, _): return "\(scheme)://\(address):\(port)"
+    case (.v6, _): return "\(scheme)://[\(address)]:\(port)"
     }
   }
 }

@@ -15,6 +15,11 @@ struct ConnectionOptions: ParsableArguments {
     completion: .directory)
   var data: String?
 
+  @Option(
+    help: "PEM file with certificates to trust besides the system's (ORRERY_CA_FILE).",
+    completion: .file())
+  var caFile: String?
+
   @Flag(help: "Write JSON, as the API sends it.")
   var json = false
 
@@ -39,6 +44,7 @@ struct ConnectionOptions: ParsableArguments {
   func client(token: String?) throws -> OrreryClient {
     var options = OrreryClient.Options()
     options.allowsInsecureHTTP = insecureHttp
+    options.caFile = caFile
     return try OrreryClient(url: address, token: token, options: options)
   }
 
@@ -65,10 +71,10 @@ struct ConnectionOptions: ParsableArguments {
   private var isOnThisMachine: Bool {
     do {
       // A client that refuses `http` to other machines knows which ones are others.
-      guard let scheme = URLComponents(string: address)?.scheme, scheme == "http" else {
-        return false
-      }
-      _ = try OrreryClient(url: address, token: nil)
+      guard var parts = URLComponents(string: address), parts.scheme != nil else { return false }
+      parts.scheme = "http"
+      guard let plain = parts.string else { return false }
+      _ = try OrreryClient(url: plain, token: nil)
       return true
     } catch {
       return false

@@ -12,8 +12,8 @@ struct ServeCommand: AsyncParsableCommand {
     abstract: "Run the control plane.",
     discussion: """
       Without options it listens on http://127.0.0.1:3000 and keeps everything in ./data. The line
-      "listening on http://…" appears once it answers. Stop it with SIGTERM or Ctrl-C: it hands out
-      nothing more, waits for what is under way, and ends with code 0.
+      "listening on http://…" (https with --tls-cert) appears once it answers. Stop it with SIGTERM
+      or Ctrl-C: it hands out nothing more, waits for what is under way, and ends with code 0.
 
       Flags win over ORRERY_… variables, those over the configuration file, that over defaults.
       """)
@@ -36,6 +36,12 @@ struct ServeCommand: AsyncParsableCommand {
     help: ArgumentHelp(
       "Let pages of this origin open live connections; repeatable.", valueName: "origin"))
   var allowOrigin: [String] = []
+  @Option(
+    name: .customLong("tls-cert"),
+    help: "PEM file with the certificate chain: serve https. Read again when it changes.")
+  var tlsCertificate: String?
+  @Option(name: .customLong("tls-key"), help: "PEM file with the certificate's key.")
+  var tlsKey: String?
   @Option(name: .customLong("public-url"), help: "How agents reach this server.")
   var publicURL: String?
   @Flag(
@@ -86,6 +92,8 @@ struct ServeCommand: AsyncParsableCommand {
     ServeFlags(
       host: host, port: port, data: data, config: config, database: database,
       allowNet: allowNet, allowOrigin: allowOrigin, publicUrl: publicURL,
+      tlsCertificate: tlsCertificate,
+      tlsKey: tlsKey,
       insecureHTTP: insecureHTTP,
       noCompatSignatures: noCompatSignatures, logLevel: logLevel, retentionDays: retentionDays)
   }

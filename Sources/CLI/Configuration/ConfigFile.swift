@@ -45,6 +45,7 @@ struct ConfigFile: Sendable {
       root,
       allowed: [
         "agents", "queue", "callbacks", "network", "limits", "retention", "server", "log",
+        "tls",
       ])
     try readQueue(fields)
     try readCallbacks(fields)
@@ -85,6 +86,10 @@ struct ConfigFile: Sendable {
     set(.retentionDays, try retention?.optionalInt("days"))
     let log = try fields.optionalFields("log", allowed: ["level"])
     set(.logLevel, try log?.optionalString("level"))
+    let tls = try fields.optionalFields("tls", allowed: ["cert", "key", "clientCA"])
+    set(.tlsCertificate, try tls?.optionalString("cert"))
+    set(.tlsKey, try tls?.optionalString("key"))
+    set(.tlsClientCA, try tls?.optionalString("clientCA"))
     let server = try fields.optionalFields(
       "server", allowed: ["host", "port", "publicUrl", "allowOrigins"])
     set(.host, try server?.optionalString("host"))

@@ -29,6 +29,14 @@ extension ConfigKey {
   static let publicUrl = ConfigKey(
     path: "server.publicUrl", flag: "public-url", variable: "ORRERY_PUBLIC_URL",
     standard: "http://HOST:PORT", help: "address by which agents reach the server")
+  static let tlsCertificate = ConfigKey(
+    path: "tls.cert", flag: "tls-cert", variable: "ORRERY_TLS_CERT", standard: "",
+    help: "PEM file with the server's certificate and those that lead to its CA; turns TLS on")
+  static let tlsKey = ConfigKey(
+    path: "tls.key", flag: "tls-key", variable: "ORRERY_TLS_KEY", standard: "",
+    help: "PEM file with the certificate's key")
+  static let tlsClientCA = ConfigKey(
+    path: "tls.clientCA", standard: "", help: "reserved: certificates of clients")
   static let insecureHTTP = ConfigKey(
     path: "insecure-http", isInFile: false, flag: "insecure-http",
     variable: "ORRERY_INSECURE_HTTP", standard: "false",
@@ -85,7 +93,8 @@ extension ConfigKey {
 
   static let all: [ConfigKey] =
     [
-      host, port, publicUrl, insecureHTTP, data, config, database, queueType, maxRetries,
+      host, port, publicUrl, tlsCertificate, tlsKey, tlsClientCA, insecureHTTP, data, config,
+      database, queueType, maxRetries,
       retryDelay, callbackUrl, callbackTimeout, callbackSecret, noCompatSignatures, allowNet,
       allowOrigin,
       logLevel, retentionDays, adminToken, masterKey,
@@ -94,7 +103,8 @@ extension ConfigKey {
   /// Variables of other parts of Orrery, which the server knows and does not read.
   static let foreignVariables: Set<String> = [
     "ORRERY_URL", "ORRERY_TOKEN", "ORRERY_AGENT_ID", "ORRERY_AGENT_SECRET",
-    "ORRERY_AGENT_NAME", "ORRERY_JOIN_TOKEN", "ORRERY_WEB_AGENT_PYTHON", "ORRERY_DATA",
+    "ORRERY_AGENT_NAME", "ORRERY_JOIN_TOKEN", "ORRERY_CA_FILE", "ORRERY_WEB_AGENT_PYTHON",
+    "ORRERY_DATA",
   ]
 
   /// The key of our own providers.
@@ -137,6 +147,7 @@ struct LimitKey: Sendable {
     LimitKey("logLinesPerReport", \.logLinesPerReport, 0...10_000),
     LimitKey("logLinesPerTask", \.logLinesPerTask, 0...10_000_000),
     LimitKey("connections", \.connections, 16...1_000_000),
+    LimitKey("connectionsPerAddress", \.connectionsPerAddress, 1...1_000_000),
     LimitKey("sockets", \.sockets, 1...1_000_000),
     LimitKey("agents", \.agents, 1...1_000_000),
     LimitKey("capabilities", \.capabilities, 1...10_000),

@@ -14,6 +14,8 @@ struct ServeFlags: Sendable {
   /// Each may hold several origins, separated by commas.
   var allowOrigin: [String] = []
   var publicUrl: String?
+  var tlsCertificate: String?
+  var tlsKey: String?
   var insecureHTTP = false
   var noCompatSignatures = false
   var logLevel: String?
@@ -24,7 +26,8 @@ struct ServeFlags: Sendable {
       (.host, host), (.port, port.map(String.init)), (.data, data), (.config, config),
       (.database, database), (.allowNet, allowNet.isEmpty ? nil : allowNet.joined(separator: ",")),
       (.allowOrigin, allowOrigin.isEmpty ? nil : allowOrigin.joined(separator: ",")),
-      (.publicUrl, publicUrl), (.insecureHTTP, insecureHTTP ? "true" : nil),
+      (.tlsCertificate, tlsCertificate), (.tlsKey, tlsKey), (.publicUrl, publicUrl),
+      (.insecureHTTP, insecureHTTP ? "true" : nil),
       (.noCompatSignatures, noCompatSignatures ? "true" : nil), (.logLevel, logLevel),
       (.retentionDays, retentionDays.map(String.init)),
     ]

@@ -23,6 +23,7 @@ extension ServerConfig {
       config.agents = file.agents
       config.types = file.types
     }
+    try config.readTLS(sources)
     try config.readServer(sources)
     try config.readStore(sources)
     try config.readCallbacks(sources)
@@ -64,11 +65,12 @@ extension ServerConfig {
       url.text.hasSuffix("/") ? String(url.text.dropLast()) : url.text
     }
     let isInsecureAllowed = try sources.bool(.insecureHTTP) ?? false
-    guard isInsecureAllowed || ServerAddress(host: host, port: port).isLoopback else {
+    guard isInsecureAllowed || tls != nil || ServerAddress(host: host, port: port).isLoopback else {
       throw ConfigError(
         try sources.find(.host)?.setting ?? "--host",
-        "Listening on \(host) without TLS shows every token to the network. Listen on 127.0.0.1 "
-          + "behind a proxy that does TLS, or give --insecure-http.")
+        "Listening on \(host) without TLS shows every token to the network. Give --tls-cert "
+          + "and --tls-key, listen on 127.0.0.1 behind a proxy that does TLS, or give "
+          + "--insecure-http.")
     }
     if let found = try sources.find(.logLevel) {
       guard let level = Logger.Level(rawValue: found.text.lowercased()) else {
@@ -92,6 +94,18 @@ extension ServerConfig {
             + "usual one, like https://that.page, or * for every page.")
       }
       allowOrigins.append(origin.text)
+    }
+  }
+
+  private mutating func readTLS(_ sources: ConfigSources) throws(ConfigError) {
+    if let found = try sources.find(.tlsClientCA) {
+      throw found.wrong("Certificates of clients are not built yet; this name is reserved.")
+    }
+    switch (try sources.find(.tlsCertificate), try sources.find(.tlsKey)) {
+    case (nil, nil): tls = nil
+    case (let certificate?, let key?): tls = (certificate.text, key.text)
+    case (let found?, nil): throw found.wrong("A certificate needs its key: give --tls-key too.")
+    case (nil, let found?): throw found.wrong("A key needs its certificate: give --tls-cert too.")
     }
   }
 

@@ -16,6 +16,8 @@ struct ServerConfig: Sendable {
   var databaseFile: String?
   /// Without a slash at the end.
   var publicUrl: String?
+  /// PEM files; both or none.
+  var tls: (certificate: String, key: String)?
   var allowNet: [AddressRange] = []
   /// Pages that may open live connections.
   var allowOrigins: [String] = []

@@ -3,7 +3,7 @@
 import Foundation
 
 enum Announcement {
-  static func print(host: String, port: Int, _ made: AdminToken.Made) {
+  static func print(scheme: String, host: String, port: Int, _ made: AdminToken.Made) {
     let shown = host.contains(":") ? "[\(host)]" : host
     var lines: [String] = []
     switch made {
@@ -11,7 +11,7 @@ enum Announcement {
     case .written(let path):
       lines.append("admin token written to \(path)")
     }
-    lines.append("listening on http://\(shown):\(port)")
+    lines.append("listening on \(scheme)://\(shown):\(port)")
     print(lines)
   }
 

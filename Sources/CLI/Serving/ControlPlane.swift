@@ -24,15 +24,30 @@ struct ControlPlane {
 
   /// Runs until SIGTERM or SIGINT, or until the store cannot be written any more.
   func run() async throws {
+    let certificates = try openCertificates()
     let store = try openStore()
     do {
-      try await run(on: store)
+      try await run(on: store, certificates)
       await store.close()
     } catch {
       await store.close()
       throw error
     }
   }
+
+  private func openCertificates() throws -> TLSCertificates? {
+    guard let tls = config.tls else { return nil }
+    do {
+      return try TLSCertificates(
+        certificate: tls.certificate, key: tls.key, logger: logger,
+        pause: { try await World.live.sleep(Self.certificateInterval) })
+    } catch {
+      throw StartError(error.description)
+    }
+  }
+
+  /// Milliseconds between two looks at the certificate's files.
+  private static let certificateInterval: Int64 = 2_000
 
   private func openStore() throws -> SQLiteStore {
     do {
@@ -44,16 +59,16 @@ struct ControlPlane {
     }
   }
 
-  private func run(on store: SQLiteStore) async throws {
+  private func run(on store: SQLiteStore, _ certificates: TLSCertificates?) async throws {
     let masterKey = MasterKey(dataFolder: config.dataFolder, given: config.masterKey?.value)
     let vault = try await masterKey.open(store, random: world.random)
     let address = ServerAddress(
       host: config.host, port: config.port, publicUrl: config.publicUrl,
-      callbackUrl: config.callbackUrl)
+      callbackUrl: config.callbackUrl, isEncrypted: certificates != nil)
     let secrets = SecretSource()
     let connector = makeConnector(address, secrets)
     do {
-      try await run(on: store, connector, masterKey, vault, address, secrets)
+      try await run(on: store, connector, masterKey, vault, address, secrets, certificates)
       await connector.shutdown()
     } catch {
       await connector.shutdown()
@@ -63,7 +78,7 @@ struct ControlPlane {
 
   private func run(
     on store: SQLiteStore, _ connector: HTTPConnector, _ masterKey: MasterKey, _ vault: Vault,
-    _ address: ServerAddress, _ secrets: SecretSource
+    _ address: ServerAddress, _ secrets: SecretSource, _ certificates: TLSCertificates?
   ) async throws {
     let engine = try await openEngine(store, connector, vault, address)
     secrets.engine.withLock { $0 = engine }
@@ -71,8 +86,10 @@ struct ControlPlane {
     let tokens = try await TokenBook(store: store, world: world, most: config.limits.tokens)
     let made = try await AdminToken.prepare(
       tokens, given: config.adminToken?.value, dataFolder: config.dataFolder)
-    let server = makeServer(engine, tokens, masterKey, address, made)
-    try await serve([engine, StoreWatch(store: store), server, managed, Bell(engine: engine)])
+    let server = makeServer(engine, tokens, masterKey, address, made, certificates)
+    var services: [any Service] = [engine, StoreWatch(store: store)]
+    if let certificates { services += [certificates, Hangup(certificates: certificates)] }
+    try await serve(services + [server, managed, Bell(engine: engine)])
   }
 
   private func serve(_ services: [any Service]) async throws {
@@ -137,7 +154,8 @@ struct ControlPlane {
     try await engine.adopt(configured)
     return ManagedAgents(
       agents: config.managedAgents, server: address, allowed: config.allowNet,
-      environment: ProcessInfo.processInfo.environment, withheld: config.secretNames,
+      caFile: caFile, environment: ProcessInfo.processInfo.environment,
+      withheld: config.secretNames,
       world: world, logger: logger,
       secret: { id in
         guard let secret = engine.currentSecret(of: id) else {
@@ -147,9 +165,17 @@ struct ControlPlane {
       })
   }
 
+  /// With what managed agents check the server's certificate: the operator's CAs, else the
+  /// certificate itself, which also makes one trusted that nobody else signed.
+  private var caFile: String? {
+    guard let tls = config.tls else { return nil }
+    let given = ProcessInfo.processInfo.environment["ORRERY_CA_FILE"] ?? ""
+    return URL(fileURLWithPath: given.isEmpty ? tls.certificate : given).path
+  }
+
   private func makeServer(
     _ engine: Engine, _ tokens: TokenBook, _ masterKey: MasterKey, _ address: ServerAddress,
-    _ made: AdminToken.Made
+    _ made: AdminToken.Made, _ certificates: TLSCertificates?
   ) -> APIServer {
     let services = ControlServices(
       engine: engine, tokens: tokens,
@@ -167,9 +193,12 @@ struct ControlPlane {
       },
       notReady: { await engine.notReady() })
     let host = config.host
-    return APIServer(services: services, host: host, port: config.port) { port in
+    let scheme = certificates == nil ? "http" : "https"
+    return APIServer(
+      services: services, host: host, port: config.port, certificates: certificates
+    ) { port in
       address.listening(port: port)
-      Announcement.print(host: host, port: port, made)
+      Announcement.print(scheme: scheme, host: host, port: port, made)
     }
   }
 
@@ -200,6 +229,18 @@ final class SecretSource: Sendable {
   @Sendable func value(_ name: String) -> String? {
     if let value = ProcessInfo.processInfo.environment[name], !value.isEmpty { return value }
     return engine.withLock { $0 }?.secret(name)
+  }
+}
+
+/// Reads the certificate again at SIGHUP.
+private struct Hangup: Service {
+  let certificates: TLSCertificates
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown {
+      for await _ in await UnixSignalsSequence(trapping: .sighup) { certificates.reload() }
+    }
+    do { try await gracefulShutdown() } catch { return }
   }
 }
 

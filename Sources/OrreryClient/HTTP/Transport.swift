@@ -2,9 +2,12 @@
 // Sends one HTTP request and reads its answer; knows whether a failed one can have arrived.
 
 import AsyncHTTPClient
+import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
+import Synchronization
 
 #if canImport(Glibc)
 private import Glibc
@@ -23,6 +26,8 @@ struct Outgoing: Sendable {
   var timeout: Int64 = 30_000
   /// Bytes that an answer may have.
   var longestAnswer = 256 << 20
+  /// Certificates to trust besides the system's; `ORRERY_CA_FILE` if nil.
+  var caFile: String?
 }
 
 /// Why there is no answer.
@@ -37,15 +42,38 @@ struct TransportFailure: Error, Sendable {
 /// The process's HTTP client. Redirects are never followed: a token or a signature belongs to one
 /// address.
 enum Transport {
-  private static let client: HTTPClient = {
+  /// One for each file of certificates, as good as always one.
+  private static let clients = Mutex<[String: HTTPClient]>([:])
+  private static let standardCAFile = ProcessInfo.processInfo.environment["ORRERY_CA_FILE"] ?? ""
+
+  private static func client(_ caFile: String?) throws -> HTTPClient {
+    let file = caFile ?? standardCAFile
+    return try clients.withLock { clients in
+      if let client = clients[file] { return client }
+      let client = try newClient(file)
+      clients[file] = client
+      return client
+    }
+  }
+
+  private static func newClient(_ caFile: String) throws -> HTTPClient {
     var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
     configuration.timeout.connect = .seconds(5)
     configuration.httpVersion = .http1Only
     configuration.connectionPool.idleTimeout = .seconds(15)
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 512
     configuration.connectionPool.retryConnectionEstablishment = false
+    if !caFile.isEmpty {
+      do { _ = try NIOSSLCertificate.fromPEMFile(caFile) } catch {
+        throw TransportFailure(
+          isUndelivered: false, reason: "\(caFile) is no readable PEM file with certificates")
+      }
+      var tls = TLSConfiguration.makeClientConfiguration()
+      tls.additionalTrustRoots = [.file(caFile)]
+      configuration.tlsConfiguration = tls
+    }
     return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-  }()
+  }
 
   /// - Throws: `TransportFailure`, or `CancellationError` when the calling task is cancelled.
   static func send(_ request: Outgoing) async throws -> Answer {
@@ -60,7 +88,8 @@ enum Transport {
       message.body = .bytes(ByteBuffer(bytes: body))
     }
     do {
-      let answer = try await client.execute(message, timeout: .milliseconds(request.timeout))
+      let answer = try await client(request.caFile).execute(
+        message, timeout: .milliseconds(request.timeout))
       let body = try await answer.body.collect(upTo: request.longestAnswer)
       return Answer(
         status: Int(answer.status.code),
@@ -74,6 +103,10 @@ enum Transport {
 
   private static func failure(_ error: any Error) -> TransportFailure {
     switch error {
+    case let error as TransportFailure: return error
+    case is NIOSSLError:
+      return TransportFailure(
+        isUndelivered: true, reason: "the server's certificate is not trusted; see --ca-file")
     case let error as NIOConnectionError:
       if let first = error.connectionErrors.first {
         return TransportFailure(isUndelivered: true, reason: reason(first.error))

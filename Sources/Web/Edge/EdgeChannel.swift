@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The handlers of a connection, from bytes to requests and back.
+import Engine
 import HummingbirdCore
 import Logging
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 /// HTTP/1.1 with a `ConnectionEdge` next to the decoder and a `RequestHandler` behind it.
 struct EdgeChannel: ServerChildChannel {
@@ -16,12 +18,19 @@ struct EdgeChannel: ServerChildChannel {
 
   let responder: APIResponder
   let limit: ConnectionLimit
+  let addresses: AddressLimit
+  /// Nil for plain HTTP.
+  var certificates: TLSCertificates?
+  var handshake = TimeAmount.seconds(10)
+  var slowReader = SlowReader.Times()
   var idleTimeout = TimeAmount.seconds(75)
   var deadlines = ReadDeadlines.Times()
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-    channel.eventLoop.makeCompletedFuture {
+    guard addresses.admit(channel) else { return refuse(channel) }
+    return channel.eventLoop.makeCompletedFuture {
       let pipeline = channel.pipeline.syncOperations
+      try addTransport(to: pipeline)
       let http = HTTPHandlers(deadlines: deadlines)
       try pipeline.addHandlers(http.all)
       let requests = RequestHandler(
@@ -30,6 +39,23 @@ struct EdgeChannel: ServerChildChannel {
       try pipeline.addHandler(requests)
       return Value(channel: channel, over: requests.over)
     }
+  }
+
+  /// What is between the socket and HTTP.
+  private func addTransport(to pipeline: ChannelPipeline.SynchronousOperations) throws {
+    let meters = responder.meters
+    try pipeline.addHandler(SlowReader(slowReader) { meters.limitHit(.slowReader) })
+    guard let certificates else { return }
+    try pipeline.addHandler(NIOSSLServerHandler(context: certificates.context))
+    try pipeline.addHandler(HandshakeDeadline(handshake) { meters.limitHit(.handshake) })
+  }
+
+  /// Closed once it is a connection: a failure here would be one of the listener.
+  private func refuse(_ channel: any Channel) -> EventLoopFuture<Value> {
+    responder.meters.limitHit(.connectionsPerAddress)
+    channel.eventLoop.execute { channel.close(promise: nil) }
+    return channel.eventLoop.makeSucceededFuture(
+      Value(channel: channel, over: channel.closeFuture))
   }
 
   /// The handlers do the work; the server counts the connection as its own until it is over.

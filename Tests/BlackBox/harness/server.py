@@ -19,7 +19,7 @@ from .http import Connection
 from .wait import eventually
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
-LISTENING = re.compile(r"listening on (http://\S+)")
+LISTENING = re.compile(r"listening on (https?://\S+)")
 
 
 def binary():

@@ -7,6 +7,8 @@ import asyncio
 import io
 import json
 import logging
+import os
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -294,10 +296,25 @@ def base_url(text: str) -> yarl.URL:
     return url.with_query(None).with_fragment(None)
 
 
+def _tls() -> ssl.SSLContext | bool:
+    """How certificates are checked: those in ``ORRERY_CA_FILE`` are trusted too."""
+    path = os.environ.get("ORRERY_CA_FILE")
+    if not path:
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"ORRERY_CA_FILE: {path} cannot be read: {error}") from None
+    # The file may hold the server's certificate in place of a CA's.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
 def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         headers={"user-agent": USER_AGENT, "content-type": "application/json"},
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30),
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, ssl=_tls()),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
