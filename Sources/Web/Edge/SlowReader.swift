@@ -2,7 +2,7 @@
 // Ends connections whose clients ask but do not take the answers.
 import NIOCore
 
-/// The handler next to the socket. A client has to take 32 KiB, or all there is, in each 30 seconds.
+/// The handler next to the socket. In each 30 seconds a client takes 32 KiB, or all there is.
 /// A connection whose answers fit into the system's buffers costs no timer.
 final class SlowReader: ChannelOutboundHandler, ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
