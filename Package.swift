@@ -18,6 +18,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 
 let package = Package(
@@ -154,7 +155,7 @@ let package = Package(
       name: "WebTests",
       dependencies: [
         "Domain", "Engine", "Simulation", "Web", logging, lifecycle, nioCore, nioPosix, nioHTTP1,
-        nioSSL, .product(name: "NIOEmbedded", package: "swift-nio"),
+        nioSSL, nioEmbedded,
       ],
       swiftSettings: strict),
     .testTarget(

@@ -27,6 +27,11 @@ public struct Limits: Sendable, Hashable {
     didSet { countsLoopbackConnections = true }
   }
   public private(set) var countsLoopbackConnections = false
+  /// Between the pings of a Socket.IO session, and from a ping to the end of the wait for its pong.
+  public var pingInterval = 25_000
+  public var pingTimeout = 20_000
+  /// For a Socket.IO session to connect with a valid token.
+  public var signInTime = 5_000
   public var agents = 10_000
   public var capabilities = 128
   public var concurrency = 10_000

@@ -33,7 +33,7 @@ struct APIResponder: Sendable {
     case .match(let match):
       route = match.route.name
       response = await serve(match, request, uri, client, id)
-    case .otherMethods(let methods): response = Self.notAllowed(methods, id)
+    case .otherMethods(let methods): response = Self.notAllowed(methods, uri.path, id)
     case .none:
       let error = ControlError(.notFound, "There is nothing at this path; see /openapi.json.")
       response = .problem(error, requestID: id)
@@ -85,7 +85,9 @@ struct APIResponder: Sendable {
       now: services.engine.world.now(), id: id, client: client, share: share)
     do {
       try Self.admit(request, to: route, services)
-      guard !route.isForJoiningOnly(apiRequest) else { return Self.notAllowed(["POST"], id) }
+      guard !route.isForJoiningOnly(apiRequest) else {
+        return Self.notAllowed(["POST"], uri.path, id)
+      }
       try apiRequest.checkQuery(route.query)
       return try await route.handler(apiRequest, services)
     } catch {
@@ -134,7 +136,10 @@ struct APIResponder: Sendable {
     }
   }
 
-  private static func notAllowed(_ methods: [String], _ id: String) -> APIResponse {
+  private static func notAllowed(
+    _ methods: [String], _ path: String, _ id: String
+  ) -> APIResponse {
+    if path == SocketIORoutes.path { return SocketIORoutes.badMethod() }
     let list = methods.joined(separator: ", ")
     var response = APIResponse.problem(
       ControlError(.methodNotAllowed, "Allowed here: \(list)."), requestID: id)

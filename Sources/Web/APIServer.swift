@@ -54,7 +54,11 @@ package struct APIServer: Service {
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet())
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await services.live.run() }
-      try await server.run()
+      try await withGracefulShutdownHandler {
+        try await server.run()
+      } onGracefulShutdown: {
+        services.socketIO.stop()
+      }
       group.cancelAll()
     }
   }

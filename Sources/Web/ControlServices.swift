@@ -13,6 +13,7 @@ package struct ControlServices: Sendable {
   package var limits: Limits
   package let sockets: OpenSockets
   package let live: LiveHub
+  package let socketIO: SocketIOServer
   /// Which pages may open live connections.
   package var origins: OriginPolicy
   /// Where agents send their reports; known once the server listens.
@@ -49,6 +50,9 @@ package struct ControlServices: Sendable {
     self.limits = limits
     sockets = OpenSockets(most: limits.sockets)
     live = LiveHub(engine: engine, tokens: tokens, logger: logger)
+    socketIO = SocketIOServer(
+      feed: LiveFeed(hub: live), settings: EngineIOSettings(limits), random: engine.world.random,
+      onFull: { [meters = engine.meters] in meters.limitHit(.sockets) })
     self.origins = origins
     self.addresses = addresses
     self.allowsCompatSignatures = allowsCompatSignatures

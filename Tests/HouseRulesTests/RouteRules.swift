@@ -50,7 +50,9 @@ struct OpenAPIDocument {
   /// Route → role, `agent` or `open`, as `x-role` and `security` say.
   let access: [String: String]
 
-  private static let methods: Set<String> = ["get", "put", "post", "patch", "delete"]
+  private static let methods: Set<String> = [
+    "get", "put", "post", "patch", "delete", "options",
+  ]
 
   init() throws {
     let data = try Data(contentsOf: Repository.root.appendingPathComponent("API/openapi.json"))

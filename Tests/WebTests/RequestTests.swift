@@ -8,7 +8,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct RequestTests {
   @Test func `unknown query parameters are refused everywhere`() async throws {
     try await Served.run { served in
-      for route in RouteTable.all {
+      for route in RouteTable.all where route.query != Route.anyQuery {
         guard case .agent = route.access else {
           let path = route.path.replacing("{id}", with: "x").replacing("{type}", with: "x")
             .replacing("{name}", with: "x")

@@ -9,6 +9,9 @@ enum LiveFormat: Hashable {
   case webSocket
   /// A server-sent event each.
   case serverSentEvents
+  /// Socket.IO's events, in frames of a WebSocket or for a poll.
+  case socketIOFrames
+  case socketIOPayload
 
   /// Bytes of JSON in one message of a WebSocket, roughly.
   private static let mostBytes = 512 << 10
@@ -18,6 +21,8 @@ enum LiveFormat: Hashable {
     switch self {
     case .webSocket: Self.batches(events, upTo: place)
     case .serverSentEvents: [Self.blocks(events)]
+    case .socketIOFrames: [SocketIOEvents.frames(events)]
+    case .socketIOPayload: [SocketIOEvents.payload(events)]
     }
   }
 
@@ -33,6 +38,8 @@ enum LiveFormat: Hashable {
     case .serverSentEvents:
       writer.object { $0.field("cursor", Cursor.text(place)) }
       return Self.block("resync", place, writer.bytes)
+    case .socketIOFrames: return SocketIOEvents.resyncFrame(Cursor.text(place))
+    case .socketIOPayload: return SocketIOEvents.resyncPayload(Cursor.text(place))
     }
   }
 

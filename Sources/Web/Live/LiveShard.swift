@@ -22,6 +22,10 @@ final class LiveShard: @unchecked Sendable {
   private var log: EventLog { hub.log }
   /// Up to which event everything was taken in.
   private(set) var place: UInt64
+  /// Up to which event everything was given to those who watch it, or waits for them to read.
+  private(set) var delivered: UInt64
+  /// Up to which event everything was put into `deliveries`.
+  private var flushed: UInt64
   private var groups: [LiveGroup.Key: LiveGroup] = [:]
   private var index = TopicIndex()
   private var labels: LabelLookup
@@ -41,6 +45,8 @@ final class LiveShard: @unchecked Sendable {
     self.loop = loop
     self.hub = hub
     place = hub.log.last
+    delivered = place
+    flushed = place
     labels = LabelLookup(hub)
   }
 
@@ -57,6 +63,8 @@ final class LiveShard: @unchecked Sendable {
 
   private func start() {
     place = log.last
+    delivered = place
+    flushed = place
     listener = log.listen { [weak self] in self?.wake() }
     tokenChanges = hub.tokens.changes
     sweeping = loop.scheduleRepeatedTask(
@@ -133,7 +141,9 @@ final class LiveShard: @unchecked Sendable {
     for event in page.events { distribute(event) }
     place = page.place
     if page.hasMore { wake() }
-    if !dirty.isEmpty { scheduleFlush() }
+    if !dirty.isEmpty { return scheduleFlush() }
+    flushed = place
+    if deliveries.isEmpty { delivered = flushed }
   }
 
   private func distribute(_ event: LiveEvent) {
@@ -176,6 +186,7 @@ final class LiveShard: @unchecked Sendable {
 
   private func flush() {
     lastFlush = loop.now
+    flushed = place
     for group in dirty where group.isDirty {
       deliveries.append(group.takeDelivery(upTo: place))
     }
@@ -192,7 +203,10 @@ final class LiveShard: @unchecked Sendable {
       if served == left { deliveries.prepend(delivery) }
       left -= served
     }
-    guard !deliveries.isEmpty else { return }
+    guard !deliveries.isEmpty else {
+      delivered = flushed
+      return
+    }
     isDelivering = true
     loop.execute { self.deliver() }
   }
@@ -202,6 +216,7 @@ final class LiveShard: @unchecked Sendable {
     guard !dirty.isEmpty || !deliveries.isEmpty else { return }
     flush()
     while var delivery = deliveries.popFirst() { _ = delivery.serve(.max) }
+    delivered = flushed
   }
 
   // MARK: Slow clients and tokens
@@ -214,6 +229,7 @@ final class LiveShard: @unchecked Sendable {
     for member in blocked.values {
       guard let since = member.blockedSince, since + Self.patience <= now else { continue }
       blocked[ObjectIdentifier(member)] = nil
+      hub.engine.meters.limitHit(.slowReader)
       member.sink.close(.tooSlow)
     }
     let changes = hub.tokens.changes

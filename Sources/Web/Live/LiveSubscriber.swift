@@ -23,13 +23,15 @@ protocol LiveSink: AnyObject {
 /// Confined to its shard's event loop. The door calls `change`, `becameWritable` and `leave`.
 final class LiveSubscriber {
   let sink: any LiveSink
-  let format: LiveFormat
+  private(set) var format: LiveFormat
   let holder: TokenHolder
   private unowned let shard: LiveShard
   var group: LiveGroup?
   /// What waits while the client does not read; nil while it does.
   private var backlog: Backlog?
   private(set) var blockedSince: NIODeadline?
+  /// What `handedOver` was when the client stopped reading.
+  private var held: UInt64?
 
   init(_ sink: any LiveSink, _ format: LiveFormat, _ holder: TokenHolder, _ shard: LiveShard) {
     self.sink = sink
@@ -46,6 +48,15 @@ final class LiveSubscriber {
   func change(to topics: TopicSet, since: UInt64? = nil) {
     shard.move(self, to: topics, since: since)
   }
+
+  /// Its events leave in another format from now on. The sink must not be writable meanwhile.
+  func change(to format: LiveFormat) {
+    self.format = format
+    shard.move(self, to: topics, since: nil)
+  }
+
+  /// All that it watches up to here has been given to its sink.
+  var handedOver: UInt64 { held ?? shard.delivered }
 
   func leave() { shard.remove(self) }
 
@@ -77,7 +88,13 @@ final class LiveSubscriber {
   private func block() {
     backlog = Backlog()
     blockedSince = shard.loop.now
+    held = shard.delivered
     shard.blocked(self)
+  }
+
+  /// The client takes bytes, though there is no room for more yet.
+  func progressed() {
+    if blockedSince != nil { blockedSince = shard.loop.now }
   }
 
   /// The client takes bytes again: what waited goes first.
@@ -85,6 +102,7 @@ final class LiveSubscriber {
     guard var waiting = backlog else { return }
     backlog = nil
     blockedSince = nil
+    held = nil
     shard.unblocked(self)
     if waiting.isOverflown {
       sink.write(format.resync(at: shard.place))

@@ -15,6 +15,9 @@ enum MetricsRoute {
     agents(gauges, values, &page)
     server(gauges, values, &page)
     sockets(services.sockets, values, &page)
+    page.value(
+      "socketio_sessions", .gauge, "Open sessions of Socket.IO, over WebSockets and polling.",
+      Double(services.socketIO.sessions.openCount))
     let uptime = Double(request.now.milliseconds(since: services.startedAt)) / 1_000
     page.value("orrery_uptime_seconds", .gauge, "Time since the server started.", uptime)
     page.family(

@@ -23,6 +23,8 @@ package struct Route: Sendable {
   /// The query parameters that it knows; others are refused.
   let query: Set<String>
   let handler: Handler
+  /// For a protocol whose clients add what they like.
+  static let anyQuery: Set<String> = ["*"]
 
   init(
     _ method: String, _ path: String, _ access: Access, query: Set<String> = [],
@@ -73,6 +75,9 @@ package enum RouteTable {
     Route("POST", "/api/keys/rotate", .token(.admin), AdminRoutes.rotateKey),
     Route("POST", "/api/backup", .token(.admin), AdminRoutes.backup),
     Route("GET", "/api/stats", .token(.viewer), StatusRoutes.stats),
+    Route("GET", "/socket.io/", .open, query: Route.anyQuery, SocketIORoutes.handle),
+    Route("POST", "/socket.io/", .open, query: Route.anyQuery, SocketIORoutes.handle),
+    Route("OPTIONS", "/socket.io/", .open, query: Route.anyQuery, SocketIORoutes.preflight),
     Route("GET", "/metrics", .token(.viewer), MetricsRoute.metrics),
     Route("GET", "/ws", .open, LiveRoutes.webSocket),
     Route("GET", "/events", .token(.viewer), query: ["topic", "since"], LiveRoutes.events),
