@@ -16,6 +16,7 @@ package final class Engine: Service {
   package let meters = Meters()
   /// Appended to with `core` held, so that events are in the order in which it learned.
   package let events: EventLog
+  package let tracing: Tracing
   let connector: any AgentConnector
   let logger: Logger
   let core: Mutex<Scheduler>
@@ -59,6 +60,8 @@ package final class Engine: Service {
     package var events = Limits.events
     /// Returns once agents can reach the server; nothing is handed out before.
     package var ready: @Sendable () async throws -> Void = {}
+    /// Where finished spans go; nil if nobody wants them.
+    package var spans: SpanRecorder?
 
     package init() {}
   }
@@ -66,7 +69,7 @@ package final class Engine: Service {
   private init(
     store: any Store, world: World, connector: any AgentConnector, vault: Vault,
     options: Options, logger: Logger, core: Scheduler, ids: TaskIDs, secrets: AgentSecrets,
-    named: NamedSecrets
+    named: NamedSecrets, tracing: Tracing
   ) {
     self.store = store
     self.world = world
@@ -74,6 +77,7 @@ package final class Engine: Service {
     limits = options.limits
     retention = options.retention
     ready = options.ready
+    self.tracing = tracing
     self.connector = connector
     self.vault = vault
     self.logger = logger
@@ -111,7 +115,8 @@ package final class Engine: Service {
     return Engine(
       store: store, world: world, connector: connector, vault: vault, options: options,
       logger: logger, core: core.withLock { $0 }, ids: TaskIDs(after: last), secrets: secrets,
-      named: named)
+      named: named,
+      tracing: Tracing(spans: options.spans, salt: try await Self.traceSalt(store, world)))
   }
 
   /// Runs until shutdown: dispatching, time, health, retention and background jobs.

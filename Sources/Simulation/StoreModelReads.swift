@@ -9,6 +9,7 @@ extension StoreModel {
     var record = record(id, row)
     record.payload = row.task.payload
     record.results = row.end?.results
+    record.trace = row.task.trace
     return record
   }
 

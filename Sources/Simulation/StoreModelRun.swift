@@ -16,7 +16,8 @@ extension StoreModel {
       agent: request.agent, attempt: row.attempt + 1, token: request.token,
       failures: row.failures, retry: row.task.retry ?? RetryPolicy(), startedAt: request.now,
       leaseUntil: request.now.adding(milliseconds: request.lease ?? timeout),
-      timeoutAt: request.now.adding(milliseconds: timeout), deadline: row.task.deadline)
+      timeoutAt: request.now.adding(milliseconds: timeout), deadline: row.task.deadline,
+      trace: row.task.trace)
     row.attempt = running.attempt
     row.running = running
     row.notBefore = nil

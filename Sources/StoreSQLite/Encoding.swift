@@ -77,6 +77,11 @@ extension Statement {
     optionalText(column).map(AgentID.init(stored:))
   }
 
+  /// A trace that cannot be read is not worth failing for: the task has none then.
+  func trace(_ column: Int32) -> TraceContext? {
+    optionalText(column).flatMap(TraceContext.init(stored:))
+  }
+
   func demand(_ column: Int32) -> DemandID {
     DemandID(rawValue: Int32(truncatingIfNeeded: int64(column)))
   }

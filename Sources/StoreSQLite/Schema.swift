@@ -11,7 +11,8 @@ struct Migration {
   /// Every migration, oldest first. The texts are the files of `Migrations/`.
   static let all = [
     Migration(
-      version: 1, sql: String(decoding: PackageResources._01_initial_sql, as: UTF8.self))
+      version: 1, sql: String(decoding: PackageResources._01_initial_sql, as: UTF8.self)),
+    Migration(version: 2, sql: String(decoding: PackageResources._02_trace_sql, as: UTF8.self)),
   ]
 }
 

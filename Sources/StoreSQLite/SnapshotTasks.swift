@@ -13,7 +13,8 @@ extension Snapshot {
 
   /// A task's record, with payload and results if `full`.
   func record(_ id: TaskID, full: Bool) throws(StoreError) -> TaskRecord? {
-    let select = try statement(Self.taskColumns + (full ? ", payload" : "") + Self.taskSource)
+    let more = full ? ", payload, trace" : ""
+    let select = try statement(Self.taskColumns + more + Self.taskSource)
     try select.bind(1, id.rawValue)
     defer { select.reset() }
     guard try select.step() else { return nil }
@@ -27,7 +28,10 @@ extension Snapshot {
     record.timeout = select.optionalInt64(6)
     record.idempotencyKey = select.optionalText(8)
     record.retryOf = select.optionalInt64(9).map(TaskID.init(rawValue:))
-    if full { record.payload = select.bytes(10) }
+    if full {
+      record.payload = select.bytes(10)
+      record.trace = select.trace(11)
+    }
     if try addQueue(to: &record) { return record }
     return try addEnd(to: &record, full: full) ? record : nil
   }

@@ -48,8 +48,8 @@ final class Statements {
 enum SQL {
   static let insertTask = """
     INSERT INTO tasks (id, demand, task_key, priority, labels, run_at, deadline, timeout, retry,
-      idempotency_key, retry_of, payload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+      idempotency_key, retry_of, payload, trace)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
     """
   static let insertQueued = """
     INSERT INTO queue (id, state, demand, task_key, priority, attempt, failures, not_before,
@@ -63,7 +63,7 @@ enum SQL {
     """
   static let selectForClaim = """
     SELECT q.state, q.demand, q.task_key, q.priority, q.attempt, q.failures, q.deadline,
-      t.timeout, t.retry, t.payload
+      t.timeout, t.retry, t.payload, t.trace
     FROM queue q JOIN tasks t ON t.id = q.id WHERE q.id = ?1
     """
   static let setRunning = """
@@ -105,7 +105,8 @@ enum SQL {
   static let insertKey = "INSERT INTO idempotency (key, task, body_hash) VALUES (?1, ?2, ?3)"
   static let selectRunning = """
     SELECT q.state, q.demand, q.task_key, q.priority, q.agent, q.attempt, q.token, q.failures,
-      t.retry, q.started_at, q.lease_until, q.timeout_at, q.deadline
+      t.retry, q.started_at, q.lease_until, q.timeout_at, q.deadline,
+      t.trace
     FROM queue q JOIN tasks t ON t.id = q.id WHERE q.id = ?1
     """
 }

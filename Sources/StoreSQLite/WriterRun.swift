@@ -19,7 +19,8 @@ extension Writer {
       token: request.token, failures: select.int(5),
       retry: try Encoding.retry(select.optionalText(8)), startedAt: request.now,
       leaseUntil: request.now.adding(milliseconds: request.lease ?? timeout),
-      timeoutAt: request.now.adding(milliseconds: timeout), deadline: select.optionalTime(6))
+      timeoutAt: request.now.adding(milliseconds: timeout), deadline: select.optionalTime(6),
+      trace: select.trace(10))
     try setRunning(running)
     counters.move(running.demand, from: .queued, to: .running)
     return ClaimedTask(running: running, payload: select.bytes(9), timeout: timeout)
@@ -198,6 +199,6 @@ extension Statement {
       id: id, demand: demand(1), key: optionalText(2), priority: int(3), agent: agent,
       attempt: int(5), token: int64(6), failures: int(7),
       retry: try Encoding.retry(optionalText(8)), startedAt: time(9), leaseUntil: time(10),
-      timeoutAt: time(11), deadline: optionalTime(12))
+      timeoutAt: time(11), deadline: optionalTime(12), trace: trace(13))
   }
 }

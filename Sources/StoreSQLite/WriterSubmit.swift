@@ -82,7 +82,8 @@ extension Writer {
       id: insert.id, demand: demand, key: task.key, priority: task.priority, agent: claim.agent,
       attempt: 1, token: claim.token, failures: 0, retry: task.retry ?? RetryPolicy(),
       startedAt: claim.now, leaseUntil: claim.now.adding(milliseconds: claim.lease ?? timeout),
-      timeoutAt: claim.now.adding(milliseconds: timeout), deadline: task.deadline)
+      timeoutAt: claim.now.adding(milliseconds: timeout), deadline: task.deadline,
+      trace: task.trace)
     try writeTask(insert, demand)
     try writeRunning(running)
     try writeKey(of: insert)
@@ -118,6 +119,7 @@ extension Writer {
     try row.bind(9, text: Encoding.text(task.retry))
     try row.bind(10, text: task.idempotencyKey)
     try row.bind(11, task.retryOf?.rawValue)
+    try row.bind(13, text: task.trace?.stored)
   }
 
   private func writeQueued(_ insert: TaskInsert, _ demand: DemandID) throws(StoreError) {
@@ -207,6 +209,6 @@ extension NewTask {
   /// Whether it has none of the columns that most tasks leave empty.
   fileprivate var isPlain: Bool {
     key == nil && labels.isEmpty && runAt == nil && deadline == nil && timeout == nil
-      && retry == nil && idempotencyKey == nil && retryOf == nil
+      && retry == nil && idempotencyKey == nil && retryOf == nil && trace == nil
   }
 }

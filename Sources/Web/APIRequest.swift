@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A request as the routes see it: parameters, strict query, bounded body.
 package import Domain
+import Engine
 import HummingbirdCore
 import NIOCore
 import NIOHTTP1
@@ -17,6 +18,8 @@ package struct APIRequest {
   let id: String
   let client: ClientConnection
   let share: BodyShare
+  /// Nil if the client has no trace and none began here.
+  let trace: Tracing.Request?
 
   /// A path parameter, percent-decoded.
   package func parameter(_ name: String) throws(ControlError) -> String {

@@ -26,22 +26,24 @@ struct APIResponder: Sendable {
   func respond(to request: EdgeRequest, from client: ClientConnection) async -> APIResponse {
     let began = services.engine.world.nanoseconds()
     let id = RequestID.next()
+    let tracing = RequestTracing(of: request, services)
     let uri = URI(request.head.uri)
     var route = "none"
     var response: APIResponse
     switch routes.find(request.head.method.rawValue, uri.path) {
     case .match(let match):
       route = match.route.name
-      response = await serve(match, request, uri, client, id)
+      response = await serve(match, request, uri, client, id, tracing.trace)
     case .otherMethods(let methods): response = Self.notAllowed(methods, uri.path, id)
     case .none:
       let error = ControlError(.notFound, "There is nothing at this path; see /openapi.json.")
       response = .problem(error, requestID: id)
     }
     complete(&response, id)
+    let took = services.engine.seconds(since: began)
     services.engine.meters.served(
-      route, Int(response.status.code), seconds: services.engine.seconds(since: began),
-      problem: response.problem?.rawValue)
+      route, Int(response.status.code), seconds: took, problem: response.problem?.rawValue)
+    tracing.end(request, route, response, id, seconds: took, services)
     return response
   }
 
@@ -74,7 +76,7 @@ struct APIResponder: Sendable {
 
   private func serve(
     _ match: RouteMatcher.Match, _ request: EdgeRequest, _ uri: URI, _ client: ClientConnection,
-    _ id: String
+    _ id: String, _ trace: Tracing.Request?
   ) async -> APIResponse {
     let share = BodyShare(of: budget)
     defer { share.release() }
@@ -82,7 +84,8 @@ struct APIResponder: Sendable {
     let apiRequest = APIRequest(
       request: request, uri: uri, parameters: match.parameters, limits: services.limits,
       origins: services.origins,
-      now: services.engine.world.now(), id: id, client: client, share: share)
+      now: services.engine.world.now(), id: id, client: client, share: share,
+      trace: trace)
     do {
       try Self.admit(request, to: route, services)
       guard !route.isForJoiningOnly(apiRequest) else {
@@ -91,7 +94,7 @@ struct APIResponder: Sendable {
       try apiRequest.checkQuery(route.query)
       return try await route.handler(apiRequest, services)
     } catch {
-      Self.log(error, route, id, services.logger)
+      Self.log(error, route, id, trace, services.logger)
       var response = APIResponse.problem(error, requestID: id)
       response.headers += Self.challenges(error.code)
       return response
@@ -99,15 +102,17 @@ struct APIResponder: Sendable {
   }
 
   private static func log(
-    _ error: ControlError, _ route: Route, _ id: String, _ logger: Logger
+    _ error: ControlError, _ route: Route, _ id: String, _ trace: Tracing.Request?,
+    _ logger: Logger
   ) {
     guard error.code.status >= 500 else { return }
+    var metadata: Logger.Metadata = [
+      "requestId": "\(id)", "route": "\(route.name)", "code": "\(error.code.rawValue)",
+    ]
+    if let trace { metadata["traceId"] = "\(trace.context.traceID)" }
     logger.log(
       level: error.code == .internalError ? .error : .warning, "\(error.message)",
-      metadata: [
-        "requestId": "\(id)", "route": "\(route.name)",
-        "code": "\(error.code.rawValue)",
-      ])
+      metadata: metadata)
   }
 
   // MARK: Rights

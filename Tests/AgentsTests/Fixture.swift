@@ -11,6 +11,14 @@ enum Fixture {
   static let secret = "whsec_9K3K+deU8aOkQr/4d4NmktEWpa3r59QrjCAMvE+2Q84="
   static let taskID = TaskID.first(at: 1_800_000_000_000)
 
+  static var trace: TraceContext {
+    get throws {
+      try #require(
+        TraceContext(
+          stored: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 congo=t61rcWkgMzE"))
+    }
+  }
+
   /// Runs `body` with a connector and shuts it down afterwards.
   static func withConnector<Value>(
     host: String = "127.0.0.1", ownPort: Int = 1, allow: [String] = [],
@@ -58,7 +66,7 @@ enum Fixture {
       deadline: nil)
     return Dispatch(
       task: ClaimedTask(running: running, payload: Array(payload.utf8), timeout: timeout),
-      type: "work")
+      type: "work", trace: try trace)
   }
 
   /// Dispatches to a server that answers as scripted.

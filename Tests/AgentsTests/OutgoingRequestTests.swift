@@ -44,8 +44,11 @@ import Testing
         #expect(
           body["progressUrl"]?.stringValue
             == "http://127.0.0.1:3000/api/tasks/\(Fixture.taskID)/progress")
-        let trace = try #require(body["traceparent"]?.stringValue)
-        #expect(try #/00-[0-9a-f]{32}-[0-9a-f]{16}-01/#.wholeMatch(in: trace) != nil)
+        let trace = try Fixture.trace
+        #expect(body["traceparent"]?.stringValue == trace.traceparent)
+        #expect(body["tracestate"]?.stringValue == trace.state)
+        #expect(request.headers["traceparent"] == [trace.traceparent])
+        #expect(request.headers["tracestate"] == trace.state.map { [$0] })
       }
     }
   }

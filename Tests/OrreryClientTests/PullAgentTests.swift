@@ -60,6 +60,27 @@ import Testing
     }
   }
 
+  @Test func `the trace goes to the handler and back`() async throws {
+    let plane = FakeControlPlane()
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    plane.change { state in
+      state.waiting = [("T1", trace), ("T2", "a: b")].map { id, trace in
+        FakeControlPlane.dispatch(id)
+          .replacing(#""attempt":1"#, with: #""attempt":1,"traceparent":"\#(trace)""#)
+      }
+    }
+    var handlers = TaskHandlers()
+    handlers.on("work") { (context, _: [String: String]) in ["trace": context.traceparent] }
+    try await Self.running(plane, handlers) { server, _ in
+      for _ in 0..<2 {
+        let callback = try #require(await server.next("/agent-callback"))
+        let isFirst = callback.field("taskId") == "T1"
+        #expect(callback.text.contains(#"{"trace":"\#(isFirst ? trace : "a: b")"}"#))
+        #expect(callback.header("traceparent") == (isFirst ? trace : nil))
+      }
+    }
+  }
+
   @Test func `a report is sent until it is acknowledged, as the same message`() async throws {
     let plane = FakeControlPlane()
     plane.change {

@@ -65,6 +65,8 @@ struct StoreCase: Sendable {
 
   static let start = Timestamp(milliseconds: 1_767_225_600_000)
   static let agent = AgentID(stored: "agent-1")
+  static let trace = TraceContext(
+    stored: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 congo=t61rcWkgMzE,a= b")
 
   func at(_ milliseconds: Int64) -> Timestamp { Self.start.adding(milliseconds: milliseconds) }
 

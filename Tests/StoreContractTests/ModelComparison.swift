@@ -103,6 +103,7 @@ struct ComparedRun {
     if random.chance(20) { task.runAt = now.adding(milliseconds: 60_000) }
     if random.chance(20) { task.deadline = now.adding(milliseconds: 600_000) }
     if random.chance(20) { task.timeout = 5_000 }
+    if random.chance(20) { task.trace = StoreCase.trace }
     if random.chance(20) {
       task.retry = RetryPolicy()
       task.retry?.maxAttempts = Int.random(in: 1..<4, using: &random)
@@ -212,6 +213,7 @@ struct ComparedRun {
       var record = model.task(id)
       record?.payload = nil
       record?.results = nil
+      record?.trace = nil
       return record
     }
     #expect(theirs == all.filter(query.accepts).map { "\($0)" })

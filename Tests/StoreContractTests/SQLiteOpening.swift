@@ -69,6 +69,30 @@ import Testing
     #expect(error?.reason == .newer && error?.message.contains("schema 99") == true)
   }
 
+  @Test func `a database of the first schema is brought up to date`() async throws {
+    try await TemporaryFolder.with { folder in
+      let first = try #require(Migration.all.first)
+      try execute(
+        first.sql
+          + """
+          ;INSERT INTO demands (id, type, agent_type, requires, selector)
+            VALUES (1, 'old', '', '[]', '[]');
+          INSERT INTO tasks (id, demand, priority, payload) VALUES (7, 1, 5, '{"n":1}');
+          INSERT INTO queue (id, state, demand, priority, attempt, failures, log_count)
+            VALUES (7, 0, 1, 5, 0, 0, 0);
+          PRAGMA application_id = \(Schema.applicationID);
+          PRAGMA user_version = 1;
+          """, folder + "/orrery.db")
+      let store = try SQLiteStore.open(folder: folder)
+      let test = StoreCase(store: store)
+      let record = try await test.record(TaskID(rawValue: 7))
+      #expect(record.payload == Array(#"{"n":1}"#.utf8) && record.trace == nil)
+      let traced = try await test.submitted { $0.trace = StoreCase.trace }
+      #expect(try await test.record(traced).trace == StoreCase.trace)
+      await store.close()
+    }
+  }
+
   @Test func `a foreign database is refused and left alone`() async throws {
     let error = try await altered { file in
       try FileManager.default.removeItem(atPath: file)

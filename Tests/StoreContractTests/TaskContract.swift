@@ -25,6 +25,7 @@ import Testing
         task.retry?.factor = 1.5
         task.retry?.jitter = 0.05
         task.retryOf = TaskID(rawValue: 77)
+        task.trace = StoreCase.trace
       }
       _ = try await test.store.submit([insert])
       let record = try await test.record(insert.id)
@@ -36,6 +37,7 @@ import Testing
       #expect(record.notBefore == test.at(5_000))
       #expect(record.timeout == 1_234 && record.retry == insert.task.retry)
       #expect(record.retryOf == TaskID(rawValue: 77))
+      #expect(record.trace == StoreCase.trace && record.trace?.state == "congo=t61rcWkgMzE,a= b")
       #expect(record.state == .queued && record.attempt == 0 && record.failures == 0)
       #expect(record.agent == nil && record.results == nil && record.error == nil)
       #expect(try await test.store.lastTaskID() == insert.id)
@@ -48,7 +50,28 @@ import Testing
       let record = try await test.record(test.submitted())
       #expect(record.retry == RetryPolicy() && record.labels.isEmpty && record.key == nil)
       #expect(record.runAt == nil && record.deadline == nil && record.timeout == nil)
+      #expect(record.trace == nil)
       #expect(try await test.store.task(TaskID(rawValue: 1)) == nil)
+    }
+  }
+
+  @Test(arguments: Backend.all)
+  func `an attempt has the trace of its task`(backend: Backend) async throws {
+    try await backend.withStore { test in
+      let traced = try await test.submitted { $0.trace = StoreCase.trace }
+      let plain = try await test.submitted()
+      #expect(try await test.claim(traced)?.running.trace == StoreCase.trace)
+      #expect(try await test.claim(plain)?.running.trace == nil)
+      #expect(try await test.store.running(traced)?.trace == StoreCase.trace)
+      let unfinished = try await test.unfinished()
+      #expect(unfinished.map(\.running?.trace) == [StoreCase.trace, nil])
+      let ahead = [test.insert { $0.trace = StoreCase.trace }, test.insert()]
+      for insert in ahead {
+        let (_, claimed) = try await test.store.submit(
+          [insert], claiming: [test.request(insert.id)])
+        #expect(claimed.map { $0?.running.trace } == [insert.task.trace])
+      }
+      #expect(try await test.record(ahead[1].id).trace == nil)
     }
   }
 

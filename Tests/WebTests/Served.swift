@@ -24,15 +24,18 @@ struct Served: Sendable {
   static func run(
     limits: Limits = Limits(), deadlines: ReadDeadlines.Times = ReadDeadlines.Times(),
     slowReader: SlowReader.Times = SlowReader.Times(), routes: [Route] = [], origins: [String] = [],
+    spans: SpanRecorder? = nil,
     _ body: @Sendable @escaping (Served) async throws -> Void
   ) async throws {
     let world = World.live
     let store = MemoryStore(limits: limits)
     let log = LinesSeen()
     let logger = Logger(label: "test") { _ in log }
+    var options = Engine.Options()
+    options.spans = spans
     let engine = try await Engine.open(
       store: store, world: world, connector: QuietConnector(),
-      vault: try Vault(key: [UInt8](repeating: 7, count: 32)), options: Engine.Options(),
+      vault: try Vault(key: [UInt8](repeating: 7, count: 32)), options: options,
       logger: logger)
     let tokens = try await TokenBook(store: store, world: world, most: 10)
     let token = tokens.newText()

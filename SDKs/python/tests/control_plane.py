@@ -24,6 +24,7 @@ class Call:
     path: str
     message_id: str | None
     body: dict[str, Any]
+    traceparent: str | None = None
 
 
 @dataclass
@@ -116,7 +117,9 @@ class ControlPlaneDouble:
             assert signed.agent_id == AGENT
             body = json.loads(raw)
             async with self._changed:
-                self.calls.append(Call(request.path, signed.message_id, body))
+                self.calls.append(
+                    Call(request.path, signed.message_id, body, request.headers.get("traceparent"))
+                )
                 self._changed.notify_all()
             scripted = self.answers.get(request.path.rsplit("/", 1)[-1])
             if scripted:

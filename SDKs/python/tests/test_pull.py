@@ -57,6 +57,30 @@ async def test_success_of_a_plain_function_in_a_thread() -> None:
     }
 
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(("given", "sent"), [(TRACE, TRACE), ("a\r\nb: c", None), (None, None)])
+async def test_the_trace_goes_to_the_handler_and_back(given: str | None, sent: str | None) -> None:
+    seen: list[str | None] = []
+
+    async def handler(context: TaskContext, _: Any) -> None:
+        seen.append(context.traceparent)
+        context.progress(50)
+        await plane.until(lambda: bool(plane.of("progress")))
+
+    async with ControlPlaneDouble() as plane:
+        agent = make_agent(plane)
+        agent.task("work")(handler)
+        async with pulling(agent):
+            await plane.add(plane.dispatch("t1", traceparent=given))
+            await plane.until(lambda: bool(plane.callbacks))
+        assert seen == [given]
+        reports = plane.of("progress") + plane.of("agent-callback")
+        assert len(reports) >= 2 and {call.traceparent for call in reports} == {sent}
+        assert all(call.traceparent is None for call in plane.of("lease"))
+
+
 async def test_failures() -> None:
     def chosen(_: TaskContext, __: Any) -> Any:
         raise TaskFailed("SITE_DOWN", "no answer", retryable=True, retry_after=1.5)

@@ -91,17 +91,13 @@ package final class HTTPConnector: AgentConnector {
         message: "The agent has no endpoint.", countsForBreaker: false, retryAfter: nil,
         unhealthy: true)
     }
-    let body = DispatchBody(
-      taskID: running.id, attempt: running.attempt, leaseToken: running.token,
-      type: dispatch.type, payload: dispatch.task.payload, priority: running.priority,
-      timeout: dispatch.task.timeout, deadline: running.endsAt,
-      traceparent: Traceparent.new(random: world.random)
-    ).bytes(addresses: server.callbacks)
+    let body = dispatch.body.bytes(addresses: server.callbacks)
     let exchange: Exchange
     do throws(Authenticator.Missing) {
       exchange = try await send(
         body, to: url, agent: agent, secrets: secrets,
-        id: "msg_\(running.id)_\(running.attempt)", deadline: deadline(running, agent))
+        id: "msg_\(running.id)_\(running.attempt)", deadline: deadline(running, agent),
+        trace: dispatch.trace)
     } catch {
       return .undelivered(
         message: error.sentence, countsForBreaker: false, retryAfter: nil, unhealthy: false)
@@ -117,12 +113,13 @@ package final class HTTPConnector: AgentConnector {
   /// anew once.
   private func send(
     _ body: [UInt8], to url: EndpointURL, agent: AgentRecord, secrets: [AgentSecret],
-    id: String, deadline: NIODeadline
+    id: String, deadline: NIODeadline, trace: TraceContext? = nil
   ) async throws(Authenticator.Missing) -> Exchange {
     let client = agent.answers == .sync ? patient : quick
     var request = OutboundClient.Request(
       method: .POST, url: url, headers: signed(body, agent: agent, secrets: secrets, id: id),
       body: body, deadline: deadline, answerLimit: Limits.dispatchAnswer)
+    if let trace { request.headers.add(trace) }
     guard let extra = try await authenticator.header(for: agent) else {
       return await client.send(request)
     }
@@ -186,11 +183,15 @@ package final class HTTPConnector: AgentConnector {
           try await world.sleep(Self.cancelBackoff << Int64(2 * (attempt - 1)))
         }
       } catch {
-        logger.debug("cancel not sent", metadata: ["agent": "\(agent.id)", "error": "\(error)"])
+        logger.debug(
+          "cancel not sent",
+          metadata: ["taskId": "\(task.id)", "agentId": "\(agent.id)", "error": "\(error)"])
         return
       }
     }
-    logger.notice("agent does not take a cancellation", metadata: ["agent": "\(agent.id)"])
+    logger.notice(
+      "agent does not take a cancellation",
+      metadata: ["taskId": "\(task.id)", "agentId": "\(agent.id)"])
   }
 
   /// Whether saying it again would change nothing.
@@ -222,5 +223,13 @@ package final class HTTPConnector: AgentConnector {
       }
       return url
     } catch { return nil }
+  }
+}
+
+extension HTTPHeaders {
+  /// Says below which span the work belongs.
+  fileprivate mutating func add(_ trace: TraceContext) {
+    add(name: "traceparent", value: trace.traceparent)
+    if let state = trace.state { add(name: "tracestate", value: state) }
   }
 }

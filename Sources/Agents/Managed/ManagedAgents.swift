@@ -68,7 +68,7 @@ package struct ManagedAgents: Service {
 
   private func keepRunning(_ agent: ManagedAgent) async {
     var logger = logger
-    logger[metadataKey: "agent"] = "\(agent.id)"
+    logger[metadataKey: "agentId"] = "\(agent.id)"
     var failures = 0
     while !Task.isCancelled {
       let started = world.uptime()

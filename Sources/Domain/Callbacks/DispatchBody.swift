@@ -26,11 +26,12 @@ package struct DispatchBody: Sendable {
   /// Milliseconds.
   package var timeout: Int64
   package var deadline: Timestamp
-  package var traceparent: String
+  /// The attempt's own span.
+  package var trace: TraceContext
 
   package init(
     taskID: TaskID, attempt: Int, leaseToken: Int64, type: String, payload: [UInt8],
-    priority: Int, timeout: Int64, deadline: Timestamp, traceparent: String
+    priority: Int, timeout: Int64, deadline: Timestamp, trace: TraceContext
   ) {
     self.taskID = taskID
     self.attempt = attempt
@@ -40,7 +41,7 @@ package struct DispatchBody: Sendable {
     self.priority = priority
     self.timeout = timeout
     self.deadline = deadline
-    self.traceparent = traceparent
+    self.trace = trace
   }
 
   package func write(to writer: inout JSONWriter, addresses: CallbackAddresses) {
@@ -56,7 +57,8 @@ package struct DispatchBody: Sendable {
     writer.field("deadline", deadline)
     writer.field("callbackUrl", addresses.callbackUrl)
     writer.field("progressUrl", "\(addresses.progressOrigin)/api/tasks/\(id)/progress")
-    writer.field("traceparent", traceparent)
+    writer.field("traceparent", trace.traceparent)
+    writer.field(ifPresent: "tracestate", trace.state)
     writer.endObject()
   }
 
@@ -65,20 +67,5 @@ package struct DispatchBody: Sendable {
     var writer = JSONWriter(reservingCapacity: payload.count + 512)
     write(to: &writer, addresses: addresses)
     return writer.bytes
-  }
-}
-
-/// The header of the W3C recommendation Trace Context, level 1.
-package enum Traceparent {
-  /// A new trace of 128 random bits and a span of 64.
-  package static func new(random: () -> UInt64) -> String {
-    let trace = LeaseToken.text(bits(random)) + LeaseToken.text(bits(random))
-    return "00-\(trace)-\(LeaseToken.text(bits(random)))-01"
-  }
-
-  /// All zeros is not a valid id.
-  private static func bits(_ random: () -> UInt64) -> Int64 {
-    let bits = random()
-    return Int64(bitPattern: bits == 0 ? 1 : bits)
   }
 }

@@ -17,6 +17,8 @@ package struct NewTask: Sendable {
   package var timeout: Int64?
   package var retry: RetryPolicy?
   package var retryOf: TaskID?
+  /// The trace that it was submitted in.
+  package var trace: TraceContext?
 
   package init(demand: Demand, payload: [UInt8]) {
     self.demand = demand

@@ -15,6 +15,8 @@ package struct TaskRecord: Sendable {
   package var timeout: Int64?
   package var retry: RetryPolicy
   package var retryOf: TaskID?
+  /// The trace that it was submitted in. Lists leave it empty.
+  package var trace: TraceContext?
 
   package var state: TaskState
   package var attempt: Int

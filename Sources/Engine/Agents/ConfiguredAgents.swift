@@ -75,7 +75,7 @@ extension Engine {
     record.state = state
     logger.notice(
       "an agent is gone from the configuration",
-      metadata: ["agent": "\(record.id)", "state": "\(state.rawValue)"])
+      metadata: ["agentId": "\(record.id)", "state": "\(state.rawValue)"])
     try await save(record, entry: agentSecrets.entry(record.id))
   }
 
@@ -89,7 +89,7 @@ extension Engine {
       } catch {
         logger.warning(
           "an agent that is gone from the configuration was not disabled yet",
-          metadata: ["agent": "\(id)", "error": "\(error.message)"])
+          metadata: ["agentId": "\(id)", "error": "\(error.message)"])
       }
     }
   }

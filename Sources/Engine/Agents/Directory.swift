@@ -171,7 +171,7 @@ extension Engine {
       do { try await removeAgent(view.record.id) } catch {
         logger.warning(
           "a silent agent was not removed",
-          metadata: ["agent": "\(view.record.id)", "error": "\(error.message)"])
+          metadata: ["agentId": "\(view.record.id)", "error": "\(error.message)"])
       }
     }
   }

@@ -15,7 +15,8 @@ extension Engine {
 
   /// Verifies a request of an agent; every failure is the same 401.
   package func verify(
-    body: [UInt8], allowCompat: Bool, values: (SignatureHeader) -> [String]
+    body: [UInt8], allowCompat: Bool, requestID: String = "",
+    values: (SignatureHeader) -> [String]
   ) throws(ControlError) -> SignedIn {
     let now = world.now()
     do throws(SignatureRefusal) {
@@ -35,7 +36,10 @@ extension Engine {
       refusals.spend(now: world.uptime()) { unsaid in
         logger.notice(
           "an agent's request was refused",
-          metadata: ["reason": "\(error)", "unsaid": "\(unsaid)"])
+          metadata: [
+            "requestId": "\(requestID)", "code": "unauthorized", "reason": "\(error)",
+            "unsaid": "\(unsaid)",
+          ])
       }
       throw Engine.badSignature
     }

@@ -105,7 +105,8 @@ extension Engine {
     let secrets = agentSecrets.active(agent, now: world.now())
     let began = world.nanoseconds()
     let answer = await connector.start(
-      Dispatch(task: task, type: type), on: record, secrets: secrets)
+      Dispatch(task: task, type: type, trace: tracing.attempt(task.running)), on: record,
+      secrets: secrets)
     meters.answered(agent, seconds: seconds(since: began))
     // Cancelled means that the server stops: an unknown answer is left to the next start.
     if Task.isCancelled, !answer.isDefinite { return }
@@ -126,7 +127,7 @@ extension Engine {
     case .undelivered(let message, _, _, _):
       logger.notice(
         "a dispatch was not delivered; the task goes back",
-        metadata: ["task": "\(task.id)", "agent": "\(task.agent)", "reason": "\(message)"])
+        metadata: task.logged(["reason": "\(message)"]))
       await putBack([task])
     }
   }
@@ -144,7 +145,7 @@ extension Engine {
     } catch {
       logger.warning(
         "an agent may not know that its attempt is over",
-        metadata: ["task": "\(task.id)", "agent": "\(task.agent)", "error": "\(error)"])
+        metadata: task.logged(["error": "\(error)"]))
     }
   }
 
@@ -172,6 +173,7 @@ extension Engine {
       let applied = try await timed(.release) { () throws(StoreError) in
         try await store.release(releases)
       }
+      trace(released: tasks, applied)
       core.withLock { core in
         for (task, applied) in zip(tasks, applied) where applied {
           let isQueued = core.released(
@@ -244,7 +246,9 @@ extension Engine {
     }
     return core.withLock { core in
       tasks.compactMap { task in
-        core.demand(task.running.demand).map { Dispatch(task: task, type: $0.type) }
+        core.demand(task.running.demand).map {
+          Dispatch(task: task, type: $0.type, trace: tracing.attempt(task.running))
+        }
       }
     }
   }

@@ -99,7 +99,11 @@ extension Engine {
       try await store.appendLogs(callback.task, [line])
       events.append(.log(callback.task, line), at: line.time)
     } catch {
-      logger.error("a late result could not be logged", metadata: ["error": "\(error)"])
+      logger.error(
+        "a late result could not be logged",
+        metadata: [
+          "taskId": "\(callback.task)", "agentId": "\(callback.agent)", "error": "\(error)",
+        ])
     }
   }
 }

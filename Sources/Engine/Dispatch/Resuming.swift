@@ -48,7 +48,7 @@ extension Engine {
     } catch {
       logger.error(
         "an attempt could not be handed over again",
-        metadata: ["task": "\(task.id)", "error": "\(error)"])
+        metadata: task.logged(["error": "\(error)"]))
     }
   }
 }

@@ -47,6 +47,7 @@ extension Engine {
       }
     }
     meter(batch, applied, now: now)
+    trace(batch, applied, now: now)
     for (request, settlement) in zip(requests, applied) where settlement?.state.isEnd == true {
       waiters.wake(request.id, ())
     }
@@ -85,7 +86,7 @@ extension Engine {
       } catch {
         logger.error(
           "a result could not be stored yet",
-          metadata: ["task": "\(task.id)", "error": "\(error)"])
+          metadata: task.logged(["error": "\(error)"]))
       }
       do { try await world.sleep(wait) } catch { return }
       wait = min(wait * 2, 5_000)

@@ -6,20 +6,23 @@ package import Domain
 package struct Dispatch: Sendable {
   package var task: ClaimedTask
   package var type: String
+  /// The attempt's own span, below which the agent's work belongs.
+  package var trace: TraceContext
 
-  package init(task: ClaimedTask, type: String) {
+  package init(task: ClaimedTask, type: String, trace: TraceContext) {
     self.task = task
     self.type = type
+    self.trace = trace
   }
 }
 
 extension Dispatch {
   /// What its agent gets, by push or in a lease answer.
-  package func body(random: () -> UInt64) -> DispatchBody {
+  package var body: DispatchBody {
     DispatchBody(
       taskID: task.running.id, attempt: task.running.attempt, leaseToken: task.running.token,
       type: type, payload: task.payload, priority: task.running.priority, timeout: task.timeout,
-      deadline: task.running.endsAt, traceparent: Traceparent.new(random: random))
+      deadline: task.running.endsAt, trace: trace)
   }
 }
 

@@ -95,11 +95,14 @@ package struct RunningTask: Sendable {
   package var timeoutAt: Timestamp
   /// The task's own deadline.
   package var deadline: Timestamp?
+  /// The trace that the task was submitted in.
+  package var trace: TraceContext?
 
   package init(
     id: TaskID, demand: DemandID, key: String?, priority: Int, agent: AgentID, attempt: Int,
     token: Int64, failures: Int, retry: RetryPolicy, startedAt: Timestamp,
-    leaseUntil: Timestamp, timeoutAt: Timestamp, deadline: Timestamp?
+    leaseUntil: Timestamp, timeoutAt: Timestamp, deadline: Timestamp?,
+    trace: TraceContext? = nil
   ) {
     self.id = id
     self.demand = demand
@@ -114,6 +117,7 @@ package struct RunningTask: Sendable {
     self.leaseUntil = leaseUntil
     self.timeoutAt = timeoutAt
     self.deadline = deadline
+    self.trace = trace
   }
 
   /// The end of the attempt, whichever comes first; a dispatch carries it.

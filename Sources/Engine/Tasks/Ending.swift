@@ -18,7 +18,12 @@ extension Engine {
       if let told { tell(told, request.state == .cancelled ? .cancelled : .timeout) }
       waiters.wake(request.id, ())
       switch result {
-      case .wasQueued, .wasRunning: meters.ended(request.state)
+      case .wasQueued:
+        meters.ended(request.state)
+        traceEndInQueue(request)
+      case .wasRunning(let task):
+        meters.ended(request.state)
+        trace(task, endedBy: request)
       case .alreadyEnded, .notFound: break
       }
     }
@@ -57,9 +62,13 @@ extension Engine {
   }
 
   /// Of an ended task a new one; one in backoff runs now.
-  package func retry(_ id: TaskID) async throws(ControlError) -> Retried {
+  ///
+  /// - Parameter trace: That of the new task; nil: as the ended one's.
+  package func retry(
+    _ id: TaskID, in trace: TraceContext? = nil
+  ) async throws(ControlError) -> Retried {
     let record = try await task(id)
-    if record.state.isEnd { return .newTask(try await resubmit(record)) }
+    if record.state.isEnd { return .newTask(try await resubmit(record, in: trace)) }
     let now = world.now()
     guard record.state == .queued, record.failures > 0, let notBefore = record.notBefore,
       notBefore > now
@@ -79,7 +88,9 @@ extension Engine {
     return .hastened
   }
 
-  private func resubmit(_ record: TaskRecord) async throws(ControlError) -> TaskID {
+  private func resubmit(
+    _ record: TaskRecord, in trace: TraceContext?
+  ) async throws(ControlError) -> TaskID {
     let now = world.now()
     var task = NewTask(demand: record.demand, payload: record.payload ?? Array("{}".utf8))
     task.labels = record.labels
@@ -89,6 +100,7 @@ extension Engine {
     task.retry = record.retry
     task.deadline = record.deadline.flatMap { $0 > now ? $0 : nil }
     task.retryOf = record.id
+    task.trace = trace ?? record.trace
     guard let submitted = try await submit([Submission(task: task, bodyHash: nil)]).first else {
       throw ControlError(.internalError, "The retry was not stored.")
     }

@@ -119,14 +119,14 @@ final class AttemptProgress: Sendable {
       return true
     } catch let error as OrreryError {
       logger.warning(
-        "progress not delivered", metadata: ["task": "\(dispatch.taskID)", "error": "\(error)"])
+        "progress not delivered", metadata: ["taskId": "\(dispatch.taskID)", "error": "\(error)"])
       if error.status == 404 || error.status == 409 { callOff(.lost) }
       if error.isPassing {
         state.withLock { $0.news.putBack(news) }
         wake.yield()
       }
     } catch {
-      logger.debug("progress stopped", metadata: ["task": "\(dispatch.taskID)"])
+      logger.debug("progress stopped", metadata: ["taskId": "\(dispatch.taskID)"])
     }
     return false
   }

@@ -77,7 +77,7 @@ public struct CallbackSender: Sendable {
         if clock.uptime().saturatingAdd(delay) > end { throw error }
         logger.warning(
           "callback not delivered",
-          metadata: ["task": "\(dispatch.taskID)", "error": "\(error)", "again": "\(delay) ms"])
+          metadata: ["taskId": "\(dispatch.taskID)", "error": "\(error)", "again": "\(delay) ms"])
         try await clock.sleep(delay)
       }
     }

@@ -60,7 +60,8 @@ struct ControlPlaneLink: Sendable {
   func progress(_ dispatch: Dispatch, _ news: ProgressNews) async throws -> Bool {
     let named = usesDispatchURLs ? dispatch.progressURL : nil
     let url = try named ?? address.url(path: ["api", "tasks", dispatch.taskID, "progress"])
-    return try await call(url, news.body(for: dispatch))["cancelled"]?.boolValue ?? false
+    let answer = try await call(url, news.body(for: dispatch), trace: dispatch.traceparent)
+    return answer["cancelled"]?.boolValue ?? false
   }
 
   /// Sends a report once. A message that is sent again keeps its id.
@@ -69,7 +70,8 @@ struct ControlPlaneLink: Sendable {
   ) async throws -> ReportReceipt {
     let named = usesDispatchURLs ? dispatch.callbackURL : nil
     let url = try named ?? address.url(path: ["api", "agent-callback"])
-    let answer = try await post(url, body, messageID: messageID)
+    let answer = try await post(
+      url, body, messageID: messageID, trace: dispatch.traceparent)
     if answer.status == 409, let node = answer.problem, node["acknowledged"] != nil {
       return ReportReceipt(node)
     }
@@ -81,18 +83,25 @@ struct ControlPlaneLink: Sendable {
 
   // MARK: Parts
 
-  private func call(_ url: String, _ body: [UInt8], wait: Int64 = 0) async throws -> JSONNode {
-    let answer = try await post(url, body, messageID: clock.messageID(), wait: wait)
+  private func call(
+    _ url: String, _ body: [UInt8], wait: Int64 = 0, trace: String? = nil
+  ) async throws -> JSONNode {
+    let answer = try await post(
+      url, body, messageID: clock.messageID(), wait: wait, trace: trace)
     guard answer.isSuccess else { throw OrreryError(answer) }
     return try answer.object()
   }
 
   private func post(
-    _ url: String, _ body: [UInt8], messageID: String, wait: Int64 = 0
+    _ url: String, _ body: [UInt8], messageID: String, wait: Int64 = 0, trace: String? = nil
   ) async throws -> Answer {
     var request = Outgoing(method: "POST", url: url, body: body)
     request.headers = identity.headers(
       signing: body, messageID: messageID, timestampSeconds: clock.now() / 1_000)
+    // What is not of the form does not go into a header.
+    if let trace, TraceContext(traceparent: trace) != nil {
+      request.headers.append(("traceparent", trace))
+    }
     request.timeout = Self.callMilliseconds + wait
     do {
       return try await Transport.send(request)

@@ -19,6 +19,9 @@ public struct TaskContext: Sendable {
   public var taskID: String { dispatch.taskID }
   public var type: String { dispatch.type }
 
+  /// W3C trace context of this attempt: pass it on to what the handler calls.
+  public var traceparent: String? { dispatch.traceparent }
+
   /// Why the attempt was called off; nil while it shall go on.
   public var callOff: CallOff? { attempt.callOff }
 

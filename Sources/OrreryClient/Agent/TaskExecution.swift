@@ -28,13 +28,13 @@ struct TaskExecution: Sendable {
     do {
       let receipt = try await sender.send(report, for: dispatch)
       if !receipt.isAcknowledged {
-        sender.logger.info("report came late", metadata: ["task": "\(dispatch.taskID)"])
+        sender.logger.info("report came late", metadata: ["taskId": "\(dispatch.taskID)"])
       }
     } catch {
       let level: Logger.Level = (error as? OrreryError)?.status == 409 ? .info : .error
       sender.logger.log(
         level: level, "report not accepted",
-        metadata: ["task": "\(dispatch.taskID)", "error": "\(error)"])
+        metadata: ["taskId": "\(dispatch.taskID)", "error": "\(error)"])
     }
   }
 

@@ -49,8 +49,7 @@ enum BulkRoute {
       try part { () throws(ControlError) in
         guard let element = elements.next() else { return nil }
         defer { index += 1 }
-        return try services.submission(
-          services.tasks.parse(element, path: "[\(index)]", now: request.now))
+        return try submission(element, at: index, of: request, services)
       }
     }
   }
@@ -70,10 +69,17 @@ enum BulkRoute {
         guard let line = lines.next() else { return nil }
         defer { index += 1 }
         let document = try scan(line, at: index, of: body, with: &scanner)
-        return try services.submission(
-          services.tasks.parse(document.root, path: "[\(index)]", now: request.now))
+        return try submission(document.root, at: index, of: request, services)
       }
     }
+  }
+
+  private static func submission(
+    _ node: JSONNode, at index: Int, of request: APIRequest, _ services: ControlServices
+  ) throws(ControlError) -> Engine.Submission {
+    var task = try services.tasks.parse(node, path: "[\(index)]", now: request.now)
+    task.trace = request.bulkTrace
+    return try services.submission(task)
   }
 
   /// Reads as many tasks as are written at once; nil at the end.

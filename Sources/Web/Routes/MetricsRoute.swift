@@ -18,6 +18,9 @@ enum MetricsRoute {
     page.value(
       "socketio_sessions", .gauge, "Open sessions of Socket.IO, over WebSockets and polling.",
       Double(services.socketIO.sessions.openCount))
+    page.value(
+      "telemetry_spans_dropped_total", .counter, "Spans that were not sent to the collector.",
+      Double(services.engine.tracing.spans?.dropped ?? 0))
     let uptime = Double(request.now.milliseconds(since: services.startedAt)) / 1_000
     page.value("orrery_uptime_seconds", .gauge, "Time since the server started.", uptime)
     page.family(

@@ -24,8 +24,7 @@ enum PullRoutes {
         $0.key(literal: "dispatches")
         $0.array {
           for dispatch in dispatches {
-            dispatch.body(random: services.engine.world.random)
-              .write(to: &$0, addresses: services.addresses())
+            dispatch.body.write(to: &$0, addresses: services.addresses())
           }
         }
       }

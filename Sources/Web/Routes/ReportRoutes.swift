@@ -75,7 +75,8 @@ extension APIRequest {
     if !isSmall { try checkSignatureForm(services) }
     let body = try await body()
     let signedIn = try services.engine.verify(
-      body: body, allowCompat: services.allowsCompatSignatures, values: signatureValues)
+      body: body, allowCompat: services.allowsCompatSignatures, requestID: id,
+      values: signatureValues)
     return (body, signedIn)
   }
 
@@ -87,7 +88,8 @@ extension APIRequest {
         values: signatureValues)
     } catch {
       services.logger.notice(
-        "an agent's request was refused", metadata: ["reason": "\(error)", "requestId": "\(id)"])
+        "an agent's request was refused",
+        metadata: ["requestId": "\(id)", "code": "unauthorized", "reason": "\(error)"])
       throw Engine.badSignature
     }
   }

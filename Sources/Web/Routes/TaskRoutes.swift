@@ -10,8 +10,9 @@ enum TaskRoutes {
   ) async throws(ControlError) -> APIResponse {
     let key = try idempotencyKey(request)
     let document = try await request.json()
-    let task = try services.tasks.parse(
+    var task = try services.tasks.parse(
       document.root, idempotencyKey: key, now: request.now)
+    task.trace = request.taskTrace
     let submission = try services.submission(task)
     let submitted = try await services.engine.submit([submission])
     guard let first = submitted.first else {
@@ -134,7 +135,7 @@ enum TaskRoutes {
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
     let id = try request.taskID()
-    switch try await services.engine.retry(id) {
+    switch try await services.engine.retry(id, in: request.taskTrace) {
     case .newTask(let new): return answer(.created, new, .queued)
     case .hastened: return answer(.ok, id, .queued)
     }

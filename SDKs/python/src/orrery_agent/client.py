@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,8 @@ logger = logging.getLogger("orrery_agent")
 CALL_SECONDS = 15.0
 #: Answers below 500 that say nothing of the request itself.
 _PASSING = frozenset({408, 425, 429})
+#: W3C trace context; what is not of its form does not go into a header.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,9 @@ class ControlPlane:
         if logs:
             body["logs"] = [line.wire() for line in logs]
         own = self._path("api", "tasks", dispatch.task_id, "progress")
-        answer = await self._call(self._named(dispatch.progress_url) or own, body)
+        answer = await self._call(
+            self._named(dispatch.progress_url) or own, body, traceparent=dispatch.traceparent
+        )
         return answer.get("cancelled") is True
 
     async def callback(
@@ -149,7 +154,9 @@ class ControlPlane:
         A callback that is sent again keeps its ``message_id``.
         """
         url = self._named(dispatch.callback_url) or self._path("api", "agent-callback")
-        answer = await self._post(url, body, message_id=message_id)
+        answer = await self._post(
+            url, body, message_id=message_id, traceparent=dispatch.traceparent
+        )
         if answer.get("acknowledged") is not True:
             raise Unreachable("a callback's answer without an acknowledgement")
         return str(answer.get("nextAction", "none"))
@@ -195,8 +202,15 @@ class ControlPlane:
         *,
         seconds: float = CALL_SECONDS,
         most_bytes: int = limits.ANSWER,
+        traceparent: str | None = None,
     ) -> Mapping[str, Json]:
-        return await self._post(url, encode(dict(body)), seconds=seconds, most_bytes=most_bytes)
+        return await self._post(
+            url,
+            encode(dict(body)),
+            seconds=seconds,
+            most_bytes=most_bytes,
+            traceparent=traceparent,
+        )
 
     async def _post(
         self,
@@ -206,10 +220,13 @@ class ControlPlane:
         message_id: str | None = None,
         seconds: float = CALL_SECONDS,
         most_bytes: int = limits.ANSWER,
+        traceparent: str | None = None,
     ) -> Mapping[str, Json]:
         if self._session is None:
             raise ConfigurationError("use the control plane inside `async with`")
         headers = signing.sign(self._secret, self.agent_id, body, message_id=message_id)
+        if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
+            headers = {**headers, "traceparent": traceparent}
         status, answer_headers, raw = await _exchange(
             self._session, url, body, headers, seconds, most_bytes
         )

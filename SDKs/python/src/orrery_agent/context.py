@@ -50,6 +50,11 @@ class TaskContext:
         return self.dispatch.deadline
 
     @property
+    def traceparent(self) -> str | None:
+        """W3C trace context of this attempt: pass it on to what the handler calls."""
+        return self.dispatch.traceparent
+
+    @property
     def cancelled(self) -> bool:
         """Whether the attempt was called off: stop soon, the result no longer counts."""
         return self._flag.is_set()
