@@ -126,7 +126,7 @@ let package = Package(
     .testTarget(
       name: "ConfigTests",
       dependencies: [
-        "CLI", "Agents", "Domain", logging,
+        "CLI", "Agents", "Domain", "Engine", logging,
         .product(name: "Configuration", package: "swift-configuration"),
       ],
       swiftSettings: strict),
@@ -144,7 +144,7 @@ let package = Package(
     .testTarget(
       name: "CLITests",
       dependencies: [
-        "CLI", "Domain", "OrreryClient", nioCore, nioPosix, nioHTTP1,
+        "CLI", "Domain", "OrreryClient", logging, nioCore, nioPosix, nioHTTP1,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

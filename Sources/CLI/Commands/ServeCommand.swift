@@ -16,6 +16,7 @@ struct ServeCommand: AsyncParsableCommand {
       or Ctrl-C: it hands out nothing more, waits for what is under way, and ends with code 0.
 
       Flags win over ORRERY_… variables, those over the configuration file, that over defaults.
+      OTEL_EXPORTER_OTLP_ENDPOINT names a collector that traces are sent to.
       """)
 
   @Option(help: "Address to listen on (default 127.0.0.1).") var host: String?
@@ -54,6 +55,8 @@ struct ServeCommand: AsyncParsableCommand {
   var noCompatSignatures = false
   @Option(name: .customLong("log-level"), help: "trace, debug, info, notice, warning or error.")
   var logLevel: String?
+  @Option(name: .customLong("log-format"), help: "text or json (default text).")
+  var logFormat: String?
   @Option(name: .customLong("retention-days"), help: "Days that finished tasks are kept.")
   var retentionDays: Int?
 
@@ -67,7 +70,8 @@ struct ServeCommand: AsyncParsableCommand {
     } catch {
       throw StartError(error.description)
     }
-    LoggingSystem.bootstrap(StreamLogHandler.standardError)
+    let format = config.logFormat
+    LoggingSystem.bootstrap { _ in LineLogHandler(format, now: World.live.now) }
     var logger = Logger(label: "orrery")
     logger.logLevel = config.logLevel
     for warning in config.warnings { logger.warning("\(warning)") }
@@ -95,6 +99,7 @@ struct ServeCommand: AsyncParsableCommand {
       tlsCertificate: tlsCertificate,
       tlsKey: tlsKey,
       insecureHTTP: insecureHTTP,
-      noCompatSignatures: noCompatSignatures, logLevel: logLevel, retentionDays: retentionDays)
+      noCompatSignatures: noCompatSignatures, logLevel: logLevel, logFormat: logFormat,
+      retentionDays: retentionDays)
   }
 }

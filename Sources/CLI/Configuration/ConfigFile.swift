@@ -45,7 +45,7 @@ struct ConfigFile: Sendable {
       root,
       allowed: [
         "agents", "queue", "callbacks", "network", "limits", "retention", "server", "log",
-        "tls",
+        "tls", "telemetry",
       ])
     try readQueue(fields)
     try readCallbacks(fields)
@@ -84,12 +84,16 @@ struct ConfigFile: Sendable {
     set(.allowNet, try network?.optionalStrings("allow", bytes: 1...64)?.joined(separator: ","))
     let retention = try fields.optionalFields("retention", allowed: ["days"])
     set(.retentionDays, try retention?.optionalInt("days"))
-    let log = try fields.optionalFields("log", allowed: ["level"])
+    let log = try fields.optionalFields("log", allowed: ["level", "format"])
     set(.logLevel, try log?.optionalString("level"))
     let tls = try fields.optionalFields("tls", allowed: ["cert", "key", "clientCA"])
     set(.tlsCertificate, try tls?.optionalString("cert"))
     set(.tlsKey, try tls?.optionalString("key"))
     set(.tlsClientCA, try tls?.optionalString("clientCA"))
+    set(.logFormat, try log?.optionalString("format"))
+    let telemetry = try fields.optionalFields("telemetry", allowed: ["otlp"])
+    let otlp = try telemetry?.optionalFields("otlp", allowed: ["endpoint"])
+    set(.otlpEndpoint, try otlp?.optionalString("endpoint"))
     let server = try fields.optionalFields(
       "server", allowed: ["host", "port", "publicUrl", "allowOrigins"])
     set(.host, try server?.optionalString("host"))

@@ -81,6 +81,31 @@ extension ConfigKey {
   static let logLevel = ConfigKey(
     path: "log.level", flag: "log-level", variable: "ORRERY_LOG_LEVEL", standard: "info",
     help: "trace, debug, info, notice, warning, error or critical")
+  static let logFormat = ConfigKey(
+    path: "log.format", flag: "log-format", variable: "ORRERY_LOG_FORMAT", standard: "text",
+    help: "text for people, or json: one object a line")
+  static let otlpEndpoint = ConfigKey(
+    path: "telemetry.otlp.endpoint", variable: "OTEL_EXPORTER_OTLP_ENDPOINT", standard: "",
+    help: "collector of traces (OTLP over HTTP, JSON); none: nothing is recorded")
+  static let otlpTracesEndpoint = ConfigKey(
+    path: "otlp-traces-endpoint", isInFile: false,
+    variable: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", standard: "ENDPOINT/v1/traces",
+    help: "the whole address of the traces")
+  static let otlpHeaders = ConfigKey(
+    path: "otlp-headers", isInFile: false, variable: "OTEL_EXPORTER_OTLP_HEADERS",
+    isSecret: true, standard: "", help: "headers for the collector, name=value,name=value")
+  static let otelServiceName = ConfigKey(
+    path: "otel-service-name", isInFile: false, variable: "OTEL_SERVICE_NAME",
+    standard: "orrery", help: "service.name of the spans")
+  static let otelResource = ConfigKey(
+    path: "otel-resource-attributes", isInFile: false, variable: "OTEL_RESOURCE_ATTRIBUTES",
+    standard: "", help: "more about this server, name=value,name=value")
+  static let otelSampler = ConfigKey(
+    path: "otel-traces-sampler", isInFile: false, variable: "OTEL_TRACES_SAMPLER",
+    standard: "parentbased_always_on", help: "which traces are recorded")
+  static let otelSamplerArgument = ConfigKey(
+    path: "otel-traces-sampler-arg", isInFile: false, variable: "OTEL_TRACES_SAMPLER_ARG",
+    standard: "1", help: "the share of traces for traceidratio")
   static let retentionDays = ConfigKey(
     path: "retention.days", flag: "retention-days", variable: "ORRERY_RETENTION_DAYS",
     standard: "30", help: "how long ended tasks are kept")
@@ -97,7 +122,8 @@ extension ConfigKey {
       database, queueType, maxRetries,
       retryDelay, callbackUrl, callbackTimeout, callbackSecret, noCompatSignatures, allowNet,
       allowOrigin,
-      logLevel, retentionDays, adminToken, masterKey,
+      logLevel, logFormat, otlpEndpoint, otlpTracesEndpoint, otlpHeaders, otelServiceName,
+      otelResource, otelSampler, otelSamplerArgument, retentionDays, adminToken, masterKey,
     ] + LimitKey.all.map(\.key)
 
   /// Variables of other parts of Orrery, which the server knows and does not read.

@@ -19,6 +19,7 @@ struct ServeFlags: Sendable {
   var insecureHTTP = false
   var noCompatSignatures = false
   var logLevel: String?
+  var logFormat: String?
   var retentionDays: Int?
 
   var provider: InMemoryProvider {
@@ -29,7 +30,7 @@ struct ServeFlags: Sendable {
       (.tlsCertificate, tlsCertificate), (.tlsKey, tlsKey), (.publicUrl, publicUrl),
       (.insecureHTTP, insecureHTTP ? "true" : nil),
       (.noCompatSignatures, noCompatSignatures ? "true" : nil), (.logLevel, logLevel),
-      (.retentionDays, retentionDays.map(String.init)),
+      (.logFormat, logFormat), (.retentionDays, retentionDays.map(String.init)),
     ]
     var values: [AbsoluteConfigKey: ConfigValue] = [:]
     for (key, text) in texts {

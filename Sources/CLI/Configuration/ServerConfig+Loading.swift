@@ -25,6 +25,8 @@ extension ServerConfig {
     }
     try config.readTLS(sources)
     try config.readServer(sources)
+    try config.readLog(sources)
+    config.telemetry = try TelemetryConfig(sources)
     try config.readStore(sources)
     try config.readCallbacks(sources)
     try config.readLimits(sources)
@@ -72,13 +74,6 @@ extension ServerConfig {
           + "and --tls-key, listen on 127.0.0.1 behind a proxy that does TLS, or give "
           + "--insecure-http.")
     }
-    if let found = try sources.find(.logLevel) {
-      guard let level = Logger.Level(rawValue: found.text.lowercased()) else {
-        let known = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
-        throw found.wrong("Must be one of: \(known).")
-      }
-      logLevel = level
-    }
     for network in try sources.list(.allowNet) {
       guard let range = AddressRange(network.text) else {
         throw network.wrong(
@@ -107,6 +102,25 @@ extension ServerConfig {
     case (let found?, nil): throw found.wrong("A certificate needs its key: give --tls-key too.")
     case (nil, let found?): throw found.wrong("A key needs its certificate: give --tls-cert too.")
     }
+  }
+
+  private mutating func readLog(_ sources: ConfigSources) throws(ConfigError) {
+    if let found = try sources.find(.logLevel) {
+      guard let level = Logger.Level(rawValue: found.text.lowercased()) else {
+        throw found.wrong(Self.oneOf(Logger.Level.allCases.map(\.rawValue)))
+      }
+      logLevel = level
+    }
+    if let found = try sources.find(.logFormat) {
+      guard let format = LogFormat(rawValue: found.text.lowercased()) else {
+        throw found.wrong(Self.oneOf(LogFormat.allCases.map(\.rawValue)))
+      }
+      logFormat = format
+    }
+  }
+
+  private static func oneOf(_ known: [String]) -> String {
+    "Must be one of: \(known.joined(separator: ", "))."
   }
 
   private mutating func readStore(_ sources: ConfigSources) throws(ConfigError) {

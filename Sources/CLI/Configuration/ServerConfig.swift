@@ -23,6 +23,9 @@ struct ServerConfig: Sendable {
   var allowOrigins: [String] = []
   var allowsCompatSignatures = true
   var logLevel = Logger.Level.info
+  var logFormat = LogFormat.text
+  /// Nil: nobody wants spans.
+  var telemetry: TelemetryConfig?
   var adminToken: SecretText?
   /// Base64 of 32 bytes.
   var masterKey: SecretText?

@@ -87,7 +87,8 @@ struct ControlPlane {
     let made = try await AdminToken.prepare(
       tokens, given: config.adminToken?.value, dataFolder: config.dataFolder)
     let server = makeServer(engine, tokens, masterKey, address, made, certificates)
-    var services: [any Service] = [engine, StoreWatch(store: store)]
+    // What comes first ends last: the spans of the end are sent too.
+    var services: [any Service] = exporter(engine, address) + [engine, StoreWatch(store: store)]
     if let certificates { services += [certificates, Hangup(certificates: certificates)] }
     try await serve(services + [server, managed, Bell(engine: engine)])
   }
@@ -133,6 +134,7 @@ struct ControlPlane {
     options.limits = config.limits
     options.retention = Int64(config.limits.retentionDays) * 86_400_000
     options.ready = address.waitUntilListening
+    options.spans = config.telemetry.map { SpanRecorder(sampler: $0.sampler) }
     let engine = try await Engine.open(
       store: store, world: world, connector: connector, vault: vault, options: options,
       logger: logger)
@@ -143,6 +145,18 @@ struct ControlPlane {
       }
     }
     return engine
+  }
+
+  private func exporter(_ engine: Engine, _ address: ServerAddress) -> [any Service] {
+    guard let telemetry = config.telemetry, let spans = engine.tracing.spans else { return [] }
+    let settings = TraceExporter.Settings(
+      endpoint: telemetry.endpoint,
+      headers: telemetry.headers.map { ($0.name, $0.value.value) },
+      resource: TraceResource(attributes: telemetry.resource, version: Version.current))
+    return [
+      TraceExporter(
+        settings: settings, spans: spans, server: address, world: world, logger: logger)
+    ]
   }
 
   private func adoptAgents(

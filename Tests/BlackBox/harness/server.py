@@ -48,7 +48,7 @@ def free_port():
 
 def clean_environment(home, **more):
     """The test's own environment without anything that Orrery would read."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ORRERY_", "AWS_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ORRERY_", "AWS_", "OTEL_"))}
     kept["HOME"] = str(home)
     kept.update({k: str(v) for k, v in more.items()})
     return kept
