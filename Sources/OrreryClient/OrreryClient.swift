@@ -138,7 +138,7 @@ extension OrreryClient {
   /// A day in milliseconds; longer waits mean the same and would pass the range of deadlines.
   private static let longestTimeout: Int64 = 86_400_000
 
-  private func outgoing(_ call: Call) throws -> Outgoing {
+  func outgoing(_ call: Call) throws -> Outgoing {
     var request = Outgoing(
       method: call.method, url: try address.url(path: call.path, query: call.query))
     request.headers = call.headers

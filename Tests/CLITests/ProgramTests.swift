@@ -3,6 +3,7 @@
 
 import Foundation
 import OrreryClient
+import Synchronization
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ProgramTests {
@@ -48,20 +49,63 @@ import Testing
     #expect(program.errors.hasPrefix("orrery: payload: The payload is not JSON."))
   }
 
-  @Test func `waiting shows each change once and ends with the state`() async throws {
-    let (program, _) = try await Self.run(["submit", "t", "--wait"]) { seen in
-      if seen.method == "POST" { return Self.queued }
-      let state = seen.query == "timeoutSeconds=0" ? "running" : "failed"
-      return .json(
-        """
-        {"id":"T1","type":"t","state":"\(state)","attempt":1,"agentId":"a\\u001b[2J",
-         "error":{"code":"NO","message":"x\\ny"}}
-        """)
+  /// A task that runs when it is first looked at, and has failed the next time.
+  private static func failing(_ seen: Seen, hasEvents: Bool, _ looks: Looks) -> Reply {
+    if seen.method == "POST" { return queued }
+    if seen.path == "/events" {
+      guard hasEvents else { return .problem(404, "not_found") }
+      let event = #"data: {"k":"task","id":"T1","v":7,"d":{"state":"running"}}"#
+      return Reply(
+        headers: [("content-type", "text/event-stream")],
+        body: "retry: 1\nid: 6\n\nid: 7\nevent: task\n\(event)\n\n")
+    }
+    let hasEnded =
+      switch (seen.path, seen.query) {
+      case ("/api/tasks/T1", _): looks.count() > 1
+      case (_, "timeoutSeconds=1"): looks.value > 0
+      default: false
+      }
+    return .json(
+      """
+      {"id":"T1","type":"t","state":"\(hasEnded ? "failed" : "running")","attempt":1,
+       "agentId":"a\\u001b[2J","error":{"code":"NO","message":"x\\ny"}}
+      """)
+  }
+
+  @Test(arguments: [true, false])
+  func `waiting shows each change once and ends with the state`(hasEvents: Bool) async throws {
+    let looks = Looks()
+    let (program, seen) = try await Self.run(["submit", "t", "--wait"]) { seen in
+      Self.failing(seen, hasEvents: hasEvents, looks)
     }
     #expect(program.status == 1)
     #expect(program.errors == "T1  running  on a\\u{1b}[2J\nT1  failed  NO\n")
     #expect(program.output.contains("error     NO: x\\ny"))
     #expect(!program.output.contains("\u{1B}"))
+    let events = seen.filter { $0.path == "/events" }
+    #expect(events.first?.query == "topic=task:T1" && events.first?.header("last-event-id") == nil)
+    #expect(events.dropFirst().allSatisfy { $0.header("last-event-id") == "7" })
+    #expect(hasEvents ? events.count >= 2 : events.count == 1)
+  }
+
+  @Test func `all tasks are watched by a filter, one event a line`() async throws {
+    let event = #"{"k":"task","id":"T1","v":7,"d":{"type":"t","state":"failed","x":1.50}}"#
+    let (program, seen) = try await Self.run(
+      [
+        "tasks", "watch", "--json", "--state", "failed", "--type", "a b", "--type", "c",
+        "--agent", "x", "--label", "team=a&b",
+      ]
+    ) { seen in
+      guard seen.header("last-event-id") == nil else { return .problem(401, "unauthorized") }
+      return Reply(
+        headers: [("content-type", "text/event-stream; charset=utf-8")],
+        body: "retry: 1\n\n: comment\n\nid: 7\r\nevent: task\r\ndata: \(event)\r\n\r\n")
+    }
+    #expect(program.output == event + "\n")
+    #expect(program.status == 3 && program.errors.contains("unauthorized"))
+    #expect(
+      seen.first?.query == "topic=tasks%3Fstate%3Dfailed%26type%3Da%2520b%26type%3Dc%26agent%3Dx"
+        + "%26label%3Dteam:a%2526b")
   }
 
   @Test func `JSON is what the server sent`() async throws {
@@ -227,6 +271,20 @@ import Testing
         #expect(program.output.contains("fail  token        No."))
         #expect(program.output.contains("fail  clock        The server's clock is"))
       }
+    }
+  }
+}
+
+/// Counts looks at a task.
+private final class Looks: Sendable {
+  private let looks = Mutex(0)
+
+  var value: Int { looks.withLock { $0 } }
+
+  func count() -> Int {
+    looks.withLock {
+      $0 += 1
+      return $0
     }
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits for tasks by long polling and shows how they go.
+// Follows tasks by the server's events and shows how they go.
 
 import OrreryClient
 
@@ -15,20 +15,53 @@ struct TaskFollower {
   ) async throws -> TaskSnapshot {
     var line = ProgressLine()
     let start = SystemClock.live.uptime()
-    var last: JSONText?
-    var seconds = 0
-    while true {
-      let task = try await client.poll(id, seconds: seconds)
-      if task.json != last { onChange(task) }
-      last = task.json
+    var task: TaskSnapshot?
+    for try await sign in signs(of: id) {
+      if sign == .changed {
+        let now = try await client.task(id)
+        if now.json != task?.json { onChange(now) }
+        task = now
+      }
+      guard let task else { continue }
       let elapsed = Double(SystemClock.live.uptime() - start) / 1_000
       line.show(Self.live(task, elapsed), plain: Self.plain(task))
       if task.state.isEnd {
         line.clear()
         return task
       }
-      seconds = 1
     }
+    throw CancellationError()
+  }
+
+  private enum Sign { case changed, clock }
+
+  /// When to look again: after each event of the task, and on a terminal every second, for the
+  /// time that is shown.
+  private func signs(of id: String) -> AsyncThrowingStream<Sign, any Error> {
+    let (signs, give) = AsyncThrowingStream.makeStream(
+      of: Sign.self, bufferingPolicy: .bufferingNewest(64))
+    let events = Task {
+      do {
+        for try await event in client.events(topics: [LiveTopic.task(id)])
+        where event.kind == .task || event.kind == .resync {
+          give.yield(.changed)
+        }
+        give.finish()
+      } catch {
+        give.finish(throwing: error)
+      }
+    }
+    let clock = Task {
+      while Terminal.error.isInteractive {
+        do { try await SystemClock.live.sleep(1_000) } catch { return }
+        give.yield(.clock)
+      }
+    }
+    give.onTermination = { _ in
+      events.cancel()
+      clock.cancel()
+    }
+    return signs
   }
 
   /// Waits for the end of many tasks; returns them in order.

@@ -9,7 +9,7 @@ struct TasksCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tasks", abstract: "Find, watch and steer tasks.",
     subcommands: [
-      List.self, Get.self, Logs.self, Watch.self, Cancel.self, Retry.self, Acknowledge.self,
+      List.self, Get.self, Logs.self, WatchCommand.self, Cancel.self, Retry.self, Acknowledge.self,
     ])
 
   struct List: AsyncParsableCommand {
@@ -98,24 +98,6 @@ struct TasksCommand: AsyncParsableCommand {
       } else {
         TaskView.log(lines, output)
       }
-    }
-  }
-
-  struct Watch: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Follow a task until it has ended.",
-      discussion: "With --json each change is one line of JSON.")
-    @Argument(help: "The task's id.") var id: String
-    @OptionGroup var connection: ConnectionOptions
-
-    func run() async throws {
-      let output = connection.output
-      let follower = TaskFollower(client: try connection.client())
-      let task = try await follower.follow(id) { task in
-        if output.isJSON { output.json(task.json) }
-      }
-      if !output.isJSON { TaskView.show(task, output) }
-      if task.state != .completed { throw ExitCode(ExitStatus.taskFailed.rawValue) }
     }
   }
 

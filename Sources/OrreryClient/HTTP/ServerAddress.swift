@@ -57,7 +57,7 @@ struct ServerAddress: Sendable, Hashable {
     return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
   }
 
-  private static func encoded(_ text: String) -> String {
+  static func encoded(_ text: String) -> String {
     var output = ""
     for byte in text.utf8 {
       switch byte {

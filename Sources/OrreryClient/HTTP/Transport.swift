@@ -101,7 +101,7 @@ enum Transport {
     }
   }
 
-  private static func failure(_ error: any Error) -> TransportFailure {
+  static func failure(_ error: any Error) -> TransportFailure {
     switch error {
     case let error as TransportFailure: return error
     case is NIOSSLError:
