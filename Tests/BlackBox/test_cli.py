@@ -338,3 +338,22 @@ def test_live_wait_shows_progress(server, cli, api, kind):
         agent.succeed(dispatch.json)
         thread.join(20)
     assert got and got[0].code == 0 and dispatch["taskId"] in got[0].output + got[0].errors
+
+
+def test_all_tasks_are_watched_across_a_restart(new_server, kind):
+    server = new_server()
+    agent = PullAgent.register(server, [kind])
+    with CommandLine(server).started("tasks", "watch", "--json", "--type", kind) as watching:
+        first = server.api.submit(kind)
+        watching.until(lambda event: event["id"] == first)
+        server.restart()
+        agent.succeed(agent.take(), {})
+        ended = watching.until(lambda event: event["d"]["state"] == "completed")
+        assert ended["k"] == "task" and ended["id"] == first and ended["d"]["status"] == "success"
+        numbers = [event["v"] for event in watching.seen]
+        assert numbers == sorted(numbers)
+
+
+def test_watch_takes_an_id_or_a_filter(cli):
+    assert cli.run("tasks", "watch", "X", "--type", "t").code == 2
+    assert cli.run("tasks", "watch", "01JD0000000000000000000000").code == 4

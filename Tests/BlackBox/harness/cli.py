@@ -4,8 +4,10 @@
 import dataclasses
 import json
 import subprocess
+import threading
 
 from .server import binary, clean_environment
+from .wait import eventually
 
 
 @dataclasses.dataclass
@@ -55,3 +57,44 @@ class CommandLine:
 
     def json(self, *arguments, **more):
         return self.good(*arguments, "--json", **more).json
+
+    def started(self, *arguments):
+        """A command that goes on, its output read as lines of JSON."""
+        home = self.server.folder / "home"
+        environment = clean_environment(home, **self.env)
+        return Running([str(binary()), *map(str, arguments)], home, environment)
+
+
+class Running:
+    """Ends with the `with`."""
+
+    def __init__(self, command, folder, environment):
+        self.seen = []
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.seen.append(json.loads(line))
+
+    def until(self, condition, timeout=20):
+        """The first line that fits."""
+        return eventually(
+            lambda: next((one for one in list(self.seen) if condition(one)), None),
+            timeout,
+            what="a line of output",
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(10)
+        self._reader.join(5)
+        self.process.stdout.close()
+        self.process.stderr.close()
