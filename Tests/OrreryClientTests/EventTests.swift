@@ -90,7 +90,8 @@ import Testing
         : .problem(400, "invalid_query")
     }) { server in
       var events = try client(server).events(topics: ["tasks"], since: "41").makeAsyncIterator()
-      #expect(try await events.next()?.kind == .resync)
+      let event = try #require(try await events.next())
+      #expect(event.kind == .resync && event.json.text == #"{"k":"resync","cursor":"50"}"#)
       await #expect(throws: OrreryError.self) { try await events.next() }
     }
   }

@@ -36,7 +36,7 @@ public struct LiveEvent: Sendable {
   public let message: String?
   /// Once a task has ended: `success`, `partial`, `failure` or `cancelled`.
   public let status: String?
-  /// Everything, as the server sent it.
+  /// Everything, as the server sent it; `{"k":"resync","cursor":…}` for that kind.
   public let json: JSONText
 
   init(_ message: StreamMessage) throws {
@@ -53,7 +53,17 @@ public struct LiveEvent: Sendable {
     progress = data?["progress"]?.doubleValue
     self.message = data?["message"]?.stringValue
     status = data?["status"]?.stringValue
-    json = JSONText(node)
+    json = node["k"] == nil ? Self.named(message.event, message.id) : JSONText(node)
+  }
+
+  /// `resync`, which says its kind in the stream only.
+  private static func named(_ kind: String, _ cursor: String?) -> JSONText {
+    var writer = JSONWriter()
+    writer.object {
+      $0.field("k", kind)
+      $0.field(ifPresent: "cursor", cursor)
+    }
+    return JSONText(checked: writer.bytes)
   }
 
   /// What a server without live events was asked for, in the form of an event.
