@@ -206,3 +206,13 @@ def test_bad_keys(api, kind, bad):
     answer = api.post("/api/tasks", raw=json.dumps({"type": kind, "idempotencyKey": bad}).encode())
     assert_problem(answer, 422, path="idempotencyKey")
     assert api.tasks(f"type={kind}") == []
+
+
+@pytest.mark.parametrize("header", ["é", "a\tb", "k" * 129, ""])
+def test_a_key_in_the_header_is_printable_ascii(api, kind, header):
+    answer = post_raw_key(api, kind, header)
+    assert_problem(answer, 422, "invalid_field", path="Idempotency-Key")
+
+
+def post_raw_key(api, kind, header):
+    return api.post("/api/tasks", {"type": kind}, headers=[("idempotency-key", header)])

@@ -20,7 +20,7 @@ import Testing
     ("GET", "//api//tasks", "GET /api/tasks"), ("HEAD", "/api/tasks", "GET /api/tasks"),
     ("GET", "/api/tasks/x", "GET /api/tasks/{id} id=x"),
     ("POST", "/api/tasks/bulk", "POST /api/tasks/bulk"),
-    ("GET", "/api/tasks/bulk", "GET /api/tasks/{id} id=bulk"),
+    ("GET", "/api/tasks/bulk", "POST"), ("GET", "/api/agents/join", "POST"),
     ("POST", "/api/agents/join", "POST /api/agents/join"),
     ("POST", "/api/agents/a/lease", "POST /api/agents/{id}/lease id=a"),
     ("PUT", "/api/tasks", "GET,POST"), ("PUT", "/api/tasks/bulk", "POST"),

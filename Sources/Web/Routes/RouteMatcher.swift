@@ -54,9 +54,7 @@ struct RouteMatcher: Sendable {
     var fewest: Int?
     for entry in entries[segments.count] {
       // A path that is spelled out hides those with parameters.
-      if let fewest, entry.parameters > fewest, !methods.isEmpty, entry.route.method != wanted {
-        continue
-      }
+      if let fewest, entry.parameters > fewest { break }
       guard let parameters = Self.match(entry.segments, segments) else { continue }
       if entry.route.method == wanted {
         return .match(Match(route: entry.route, parameters: parameters))

@@ -52,9 +52,13 @@ enum TaskRoutes {
   private static func idempotencyKey(_ request: APIRequest) throws(ControlError) -> String? {
     let values = request.headers("idempotency-key")
     guard let key = values.first else { return nil }
-    guard values.count == 1, (1...request.limits.identifier).contains(key.utf8.count) else {
+    // Other bytes have no certain meaning in a header: two keys could be taken for one.
+    guard values.count == 1, (1...request.limits.identifier).contains(key.utf8.count),
+      key.utf8.allSatisfy({ (0x20...0x7E).contains($0) })
+    else {
       throw ControlError(
-        .invalidField, "Send one Idempotency-Key of 1 to \(request.limits.identifier) bytes.",
+        .invalidField,
+        "Send one Idempotency-Key of 1 to \(request.limits.identifier) printable ASCII characters.",
         path: "Idempotency-Key")
     }
     return key
