@@ -55,13 +55,22 @@ extension LoopbackServer {
       let seen = try #require(server.seen.first)
       #expect(seen.method == "POST" && seen.uri == "/api/tasks")
       #expect(seen.header("authorization") == "Bearer orr_test")
-      #expect(seen.header("idempotency-key") == "once")
+      #expect(seen.header("idempotency-key") == nil, "the body has it, whatever its characters")
       #expect(
         seen.text == """
           {"type":"scrape","payload":{"url":"https://example.com/"},"labels":{"team":"docs"},\
           "priority":7,"idempotencyKey":"once","runAt":"2026-01-13T17:00:00.250Z",\
           "timeout":30000,"retry":{"maxAttempts":2}}
           """)
+    }
+  }
+
+  @Test func `submits JSON with a key beside it`() async throws {
+    let reply = Reply.json(#"{"taskId":"T1","state":"queued"}"#, status: 201)
+    try await LoopbackServer.serving({ _ in reply }) { server in
+      let json = TaskSubmission(type: "t").json
+      _ = try await server.client().submit(json: json, idempotencyKey: "once")
+      #expect(try #require(server.seen.first).header("idempotency-key") == "once")
     }
   }
 

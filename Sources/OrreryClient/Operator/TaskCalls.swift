@@ -11,7 +11,7 @@ extension OrreryClient {
   /// Without an idempotency key a lost connection is not repeated, since nobody knows whether the
   /// task was stored.
   public func submit(_ task: TaskSubmission) async throws -> TaskReceipt {
-    try await submit(json: task.json, idempotencyKey: task.idempotencyKey)
+    try await submit(task.json, header: nil, isRepeatable: task.idempotencyKey != nil)
   }
 
   /// Submits a task with a payload that is encoded to JSON.
@@ -25,13 +25,20 @@ extension OrreryClient {
 
   /// Submits a task that is JSON already.
   ///
-  /// - Parameter idempotencyKey: goes out as a header; one in the JSON must be equal.
+  /// - Parameter idempotencyKey: goes out as a header, so printable ASCII; one in the JSON must be
+  ///   equal.
   public func submit(
     json: JSONText, idempotencyKey: String? = nil
   ) async throws -> TaskReceipt {
+    try await submit(json, header: idempotencyKey, isRepeatable: idempotencyKey != nil)
+  }
+
+  private func submit(
+    _ json: JSONText, header key: String?, isRepeatable: Bool
+  ) async throws -> TaskReceipt {
     var call = Call(method: "POST", path: ["api", "tasks"], body: json.bytes)
-    call.isRepeatable = idempotencyKey != nil
-    if let idempotencyKey { call.headers = [("idempotency-key", idempotencyKey)] }
+    call.isRepeatable = isRepeatable
+    if let key { call.headers = [("idempotency-key", key)] }
     return try TaskReceipt(await send(call))
   }
 
