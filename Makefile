@@ -16,7 +16,7 @@ run: ## install, build, start a server with the web agent, scrape pages, stay up
 test: ## everything that must be green before a merge; ends with "N passed, N failed"
 	@Scripts/test
 
-test-long: ## the same with more seeds, more kill -9 rounds, thread sanitizer, a real manual
+test-long: ## the same with more seeds, more kill -9 rounds, thread sanitizer, fuzzing, a real manual
 	@Scripts/test --long
 
 bench: ## measure, print a table, write .build/bench.json

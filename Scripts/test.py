@@ -144,6 +144,7 @@ def swift_stages(long):
         check("thread sanitizer", [
             "swift", "test", "--no-parallel", "--sanitize=thread", "--scratch-path", ".build-tsan",
             "--filter", "DomainTests|EngineTests"])
+        check("fuzzing", ["Scripts/fuzz", "600"])
 
 
 AUTOBAHN = ROOT / ".build" / "venv-autobahn"

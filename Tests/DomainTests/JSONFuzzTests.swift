@@ -75,7 +75,7 @@ import Testing
     }
   }
 
-  private static func damaged(
+  static func damaged(
     _ source: [UInt8], _ generator: inout SeededGenerator
   ) -> [UInt8] {
     var bytes = source
