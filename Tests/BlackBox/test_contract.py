@@ -86,7 +86,9 @@ def operations():
 def test_everything_is_described(operation):
     answers = operation["responses"]
     assert operation["operationId"] and operation["summary"] and operation["tags"]
-    assert "security" in operation and {"400", "405"} <= set(answers)
+    assert "security" in operation
+    # Engine.IO has refusals of its own.
+    assert operation["operationId"].startswith("socketIO") or {"400", "405"} <= set(answers)
     for parameter in map(resolved, operation.get("parameters", [])):
         assert parameter["description"] and "example" in parameter, parameter["name"]
     for status, answer in ((status, resolved(answer)) for status, answer in answers.items()):
