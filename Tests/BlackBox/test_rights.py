@@ -55,6 +55,8 @@ ADMIN = {
     ("POST", "/api/backup"),
 }
 JOIN = {("POST", "/api/agents/join")}
+# Connections that stay; who may open them is tested with what they say.
+LIVE = {("GET", "/ws"), ("GET", "/events"), ("GET", "/socket.io/"), ("POST", "/socket.io/")}
 NEEDS = {
     **{route: "viewer" for route in VIEWER},
     **{route: "operator" for route in OPERATOR},
@@ -89,7 +91,7 @@ def test_the_table_names_every_route_of_the_document():
         for method in item
         if method in ("get", "post", "put", "patch", "delete")
     }
-    assert routes == OPEN | SIGNED | VIEWER | OPERATOR | ADMIN | JOIN
+    assert routes == OPEN | SIGNED | VIEWER | OPERATOR | ADMIN | JOIN | LIVE
 
 
 @pytest.mark.parametrize("role", ROLES)
