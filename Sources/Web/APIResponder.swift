@@ -11,6 +11,8 @@ struct APIResponder: Sendable {
   private let services: ControlServices
   private let routes: RouteMatcher
   private let budget: BodyBudget
+  /// What large answers take that their clients have not read.
+  let answers: BodyBudget
   private let date = DateHeader()
 
   init(services: ControlServices, routes: [Route] = RouteTable.all) {
@@ -18,6 +20,7 @@ struct APIResponder: Sendable {
     self.routes = RouteMatcher(routes)
     let meters = services.engine.meters
     budget = BodyBudget { meters.limitHit(.bodies) }
+    answers = BodyBudget { meters.limitHit(.answers) }
   }
 
   var sockets: OpenSockets { services.sockets }
@@ -59,11 +62,18 @@ struct APIResponder: Sendable {
 
   /// The answer in the place of a socket or stream for which there is no room.
   func full() -> APIResponse {
-    let id = RequestID.next()
-    let error = ControlError(
-      .limitReached, "There are as many sockets and event streams as this server takes; retry.",
-      retryAfter: 5)
     meters.limitHit(.sockets)
+    return refusal("There are as many sockets and event streams as this server takes; retry.")
+  }
+
+  /// The answer in the place of a large one, while too many of those are not read.
+  func overfull() -> APIResponse {
+    refusal("Too many large answers wait for their clients to read them; retry.")
+  }
+
+  private func refusal(_ why: String) -> APIResponse {
+    let id = RequestID.next()
+    let error = ControlError(.limitReached, why, retryAfter: 5)
     var response = APIResponse.problem(error, requestID: id)
     complete(&response, id)
     return response

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers: JSON, or a problem document.
 import Domain
+import NIOCore
 import NIOHTTP1
 
 /// What a route answers.
 package struct APIResponse {
   enum Body {
     case bytes([UInt8])
+    /// The same for everyone who asks: not copied, however many do not take it.
+    case shared(ByteBuffer)
     /// Called on the event loop of the connection once the head is written, but not for HEAD.
     case stream(@Sendable (OpenStream) -> Void)
     /// Called on the event loop of the connection once it has become a WebSocket.
@@ -58,9 +61,8 @@ package struct APIResponse {
     var fields = HTTPHeaders()
     fields.reserveCapacity(headers.count + 4)
     switch body {
-    case .bytes(let bytes) where status != .noContent:
-      fields.add(name: "Content-Type", value: contentType)
-      fields.add(name: "Content-Length", value: "\(bytes.count)")
+    case .bytes(let bytes) where status != .noContent: describe(bytes.count, in: &fields)
+    case .shared(let bytes): describe(bytes.readableBytes, in: &fields)
     case .stream: fields.add(name: "Content-Type", value: contentType)
     case .bytes, .webSocket: break
     }
@@ -68,5 +70,10 @@ package struct APIResponse {
     if let retryAfter { fields.add(name: "Retry-After", value: "\(retryAfter)") }
     for (name, value) in headers { fields.add(name: name, value: value) }
     return fields
+  }
+
+  private func describe(_ length: Int, in fields: inout HTTPHeaders) {
+    fields.add(name: "Content-Type", value: contentType)
+    fields.add(name: "Content-Length", value: "\(length)")
   }
 }

@@ -3,6 +3,7 @@
 package import Domain
 package import Engine
 package import Logging
+import NIOCore
 
 /// Everything that routes reach; made once by the wiring.
 package struct ControlServices: Sendable {
@@ -21,7 +22,7 @@ package struct ControlServices: Sendable {
   package var allowsCompatSignatures: Bool
   package var version: String
   package var startedAt: Timestamp
-  package var openAPI: [UInt8]
+  let openAPI: ByteBuffer
   package var logger: Logger
   /// Makes a new master key, keeps it safe, and seals everything under it; returns the key's id.
   package var rotateMasterKey: @Sendable () async throws(ControlError) -> String
@@ -58,7 +59,7 @@ package struct ControlServices: Sendable {
     self.allowsCompatSignatures = allowsCompatSignatures
     self.version = version
     self.startedAt = startedAt
-    self.openAPI = openAPI
+    self.openAPI = ByteBuffer(bytes: openAPI)
     self.logger = logger
     self.rotateMasterKey = rotateMasterKey
     self.backup = backup

@@ -18,7 +18,7 @@ from harness.wait import eventually
 DASHBOARD = REPO / "Deploy" / "grafana" / "orrery.json"
 ALERTS = REPO / "Deploy" / "prometheus" / "alerts.yml"
 VARIABLES = {"$__rate_interval": "1m", "$job": ".*", "$type": ".*", "$agent": ".*"}
-NAME = re.compile(r"\b((?:task|agent|orrery|callback|store|http|websocket|event|limits)_[a-z_]+)\b")
+NAME = re.compile(r"\b((?:task|agent|orrery|callback|store|http|websocket|socketio|event|limits|telemetry)_[a-z_]+)\b")
 
 prometheus = shutil.which("prometheus")
 needs_prometheus = pytest.mark.skipif(

@@ -217,6 +217,7 @@ extension Engine {
       throw ControlError(.storeUnavailable, "The server is stopping.", retryAfter: 1)
     }
     guard !polls.isFull else {
+      meters.limitHit(.waiters)
       throw ControlError(.limitReached, "Too many lease requests are waiting.", retryAfter: 1)
     }
   }

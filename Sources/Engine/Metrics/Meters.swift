@@ -6,7 +6,7 @@ private import Synchronization
 /// A bound that somebody ran into. The label values of one metric: a closed set.
 package enum LimitHit: String, CaseIterable, Sendable {
   case connections, connectionsPerAddress, sockets, messageSize, messageRate, slowReader, handshake
-  case bodies, waiters
+  case bodies, answers, waiters
 }
 
 /// Counters and histograms since the start. Gauges are read from the scheduler and the store when

@@ -39,15 +39,6 @@ extension Transport {
   private static let longestStream = TimeAmount.hours(24)
   private static let longestRefusal = 1 << 20
 
-  private static let streams: HTTPClient = {
-    var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
-    configuration.timeout.connect = .seconds(5)
-    configuration.timeout.read = longestSilence
-    configuration.httpVersion = .http1Only
-    configuration.connectionPool.retryConnectionEstablishment = false
-    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-  }()
-
   /// - Throws: `TransportFailure`, or `CancellationError` when the calling task is cancelled.
   static func open(_ request: Outgoing) async throws -> Opened {
     var message = HTTPClientRequest(url: request.url)
@@ -56,7 +47,8 @@ extension Transport {
     message.headers.add(name: "user-agent", value: "orrery-swift/1")
     message.headers.add(name: "accept", value: "text/event-stream, application/problem+json")
     do {
-      let answer = try await streams.execute(message, timeout: longestStream)
+      let answer = try await client(request.caFile, longestSilence: longestSilence)
+        .execute(message, timeout: longestStream)
       if answer.status == .ok,
         answer.headers.first(name: "content-type")?.hasPrefix("text/event-stream") == true
       {

@@ -42,23 +42,33 @@ struct TransportFailure: Error, Sendable {
 /// The process's HTTP client. Redirects are never followed: a token or a signature belongs to one
 /// address.
 enum Transport {
-  /// One for each file of certificates, as good as always one.
-  private static let clients = Mutex<[String: HTTPClient]>([:])
+  /// What clients differ in: whom they trust, and how long an answer may be silent.
+  private struct Kind: Hashable {
+    var caFile: String
+    var longestSilence: TimeAmount?
+  }
+
+  /// As good as always one or two.
+  private static let clients = Mutex<[Kind: HTTPClient]>([:])
   private static let standardCAFile = ProcessInfo.processInfo.environment["ORRERY_CA_FILE"] ?? ""
 
-  private static func client(_ caFile: String?) throws -> HTTPClient {
-    let file = caFile ?? standardCAFile
+  static func client(
+    _ caFile: String?, longestSilence: TimeAmount? = nil
+  ) throws -> HTTPClient {
+    let kind = Kind(caFile: caFile ?? standardCAFile, longestSilence: longestSilence)
     return try clients.withLock { clients in
-      if let client = clients[file] { return client }
-      let client = try newClient(file)
-      clients[file] = client
+      if let client = clients[kind] { return client }
+      let client = try newClient(kind)
+      clients[kind] = client
       return client
     }
   }
 
-  private static func newClient(_ caFile: String) throws -> HTTPClient {
+  private static func newClient(_ kind: Kind) throws -> HTTPClient {
+    let caFile = kind.caFile
     var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
     configuration.timeout.connect = .seconds(5)
+    configuration.timeout.read = kind.longestSilence
     configuration.httpVersion = .http1Only
     configuration.connectionPool.idleTimeout = .seconds(15)
     configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 512

@@ -15,14 +15,15 @@ final class BodyBudget: Sendable {
     self.onLimit = onLimit
   }
 
-  fileprivate func take(_ bytes: Int) -> Bool {
+  /// False if they do not fit; else they are to be given back.
+  func take(_ bytes: Int) -> Bool {
     guard used.add(bytes, ordering: .relaxed).newValue > most else { return true }
     give(bytes)
     onLimit()
     return false
   }
 
-  fileprivate func give(_ bytes: Int) { used.subtract(bytes, ordering: .relaxed) }
+  func give(_ bytes: Int) { used.subtract(bytes, ordering: .relaxed) }
 }
 
 /// What one request has of the budget.

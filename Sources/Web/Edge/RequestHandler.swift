@@ -28,6 +28,8 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
 
   /// Parts of later requests that may wait before reading stops.
   private static let mostWaiting = 64
+  /// Bytes of an answer that are not counted.
+  private static let smallAnswer = 32 << 10
 
   let channel: any Channel
   let http: HTTPHandlers
@@ -164,7 +166,8 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
     if awaitsContinue, isIncomplete { isLast = true }
     awaitsContinue = false
     switch response.body {
-    case .bytes(let bytes): write(response, bytes)
+    case .bytes(let bytes): hold(bytes.count, for: response) { $0.buffer(bytes: bytes) }
+    case .shared(let bytes): write(response, bytes)
     case .stream(let open): stream(response, open)
     case .webSocket(let open): tunnel(response, open)
     }
@@ -182,10 +185,20 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
     }
   }
 
-  private func write(_ response: APIResponse, _ bytes: [UInt8]) {
+  /// Large answers are counted until their clients have taken them.
+  private func hold(
+    _ count: Int, for response: APIResponse, _ bytes: (ByteBufferAllocator) -> ByteBuffer
+  ) {
+    guard count > Self.smallAnswer else { return write(response, bytes(channel.allocator)) }
+    let budget = responder.answers
+    guard budget.take(count) else { return answer(responder.overfull()) }
+    write(response, bytes(channel.allocator))
+    written?.whenComplete { _ in budget.give(count) }
+  }
+
+  private func write(_ response: APIResponse, _ bytes: ByteBuffer) {
     writeHead(response.status, response.fields)
-    if !bytes.isEmpty {
-      let bytes = channel.allocator.buffer(bytes: bytes)
+    if bytes.readableBytes > 0 {
       channel.write(HTTPServerResponsePart.body(.byteBuffer(bytes)), promise: nil)
     }
     writeEnd()

@@ -44,7 +44,7 @@ enum StatusRoutes {
   static func openAPI(
     _ request: APIRequest, _ services: ControlServices
   ) async throws(ControlError) -> APIResponse {
-    APIResponse(status: .ok, body: .bytes(services.openAPI))
+    APIResponse(status: .ok, body: .shared(services.openAPI))
   }
 }
 
