@@ -26,7 +26,7 @@ def attack(make_server, phases, examples, seed):
     if not SCHEMATHESIS.exists():
         pytest.skip("SKIPPED: no schemathesis; Scripts/bootstrap --test installs it")
     secret = secrets.token_hex(20)
-    signer = {"id": "signer", "type": "http", "capabilities": ["pdf", "scrape"]}
+    signer = {"id": "signer", "type": "http", "capabilities": ["contract", "pdf"]}
     signer |= {"concurrency": 10_000, "secretName": "SIGNER"}
     server = make_server(config={"agents": [signer]}, env={"SIGNER": secret})
     admin = server.api.get("/api/tokens").json["tokens"][0]
