@@ -17,7 +17,7 @@ extension StoreModel {
       failures: row.failures, retry: row.task.retry ?? RetryPolicy(), startedAt: request.now,
       leaseUntil: request.now.adding(milliseconds: request.lease ?? timeout),
       timeoutAt: request.now.adding(milliseconds: timeout), deadline: row.task.deadline,
-      trace: row.task.trace)
+      trace: row.task.trace, labels: row.task.labels)
     row.attempt = running.attempt
     row.running = running
     row.notBefore = nil
@@ -115,7 +115,8 @@ extension StoreModel {
     }
     rows[request.id] = row
     move(request.id, to: request.state)
-    return running.map(EndResult.wasRunning) ?? .wasQueued(demand: row.demand)
+    return running.map(EndResult.wasRunning) 
+      ?? .wasQueued(demand: row.demand, labels: row.task.labels)
   }
 
   package mutating func hasten(_ id: TaskID, at now: Timestamp) -> Bool {

@@ -82,6 +82,12 @@ extension Statement {
     optionalText(column).flatMap(TraceContext.init(stored:))
   }
 
+  /// None where the column is null, as it mostly is.
+  func labels(_ column: Int32) throws(StoreError) -> [Label] {
+    guard let text = optionalBytes(column) else { return [] }
+    return try Encoding.labels(text)
+  }
+
   func demand(_ column: Int32) -> DemandID {
     DemandID(rawValue: Int32(truncatingIfNeeded: int64(column)))
   }

@@ -63,7 +63,7 @@ enum SQL {
     """
   static let selectForClaim = """
     SELECT q.state, q.demand, q.task_key, q.priority, q.attempt, q.failures, q.deadline,
-      t.timeout, t.retry, t.payload, t.trace
+      t.timeout, t.retry, t.payload, t.trace, t.labels
     FROM queue q JOIN tasks t ON t.id = q.id WHERE q.id = ?1
     """
   static let setRunning = """
@@ -106,7 +106,7 @@ enum SQL {
   static let selectRunning = """
     SELECT q.state, q.demand, q.task_key, q.priority, q.agent, q.attempt, q.token, q.failures,
       t.retry, q.started_at, q.lease_until, q.timeout_at, q.deadline,
-      t.trace
+      t.trace, t.labels
     FROM queue q JOIN tasks t ON t.id = q.id WHERE q.id = ?1
     """
 }

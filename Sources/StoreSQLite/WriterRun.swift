@@ -20,7 +20,7 @@ extension Writer {
       retry: try Encoding.retry(select.optionalText(8)), startedAt: request.now,
       leaseUntil: request.now.adding(milliseconds: request.lease ?? timeout),
       timeoutAt: request.now.adding(milliseconds: timeout), deadline: select.optionalTime(6),
-      trace: select.trace(10))
+      trace: select.trace(10), labels: try select.labels(11))
     try setRunning(running)
     counters.move(running.demand, from: .queued, to: .running)
     return ClaimedTask(running: running, payload: select.bytes(9), timeout: timeout)
@@ -106,7 +106,15 @@ extension Writer {
     end.error = request.error
     try write(end)
     counters.move(row.demand, from: row.state, to: request.state)
-    return running.map(EndResult.wasRunning) ?? .wasQueued(demand: row.demand)
+    if let running { return .wasRunning(running) }
+    return .wasQueued(demand: row.demand, labels: try labels(of: request.id))
+  }
+
+  private func labels(of id: TaskID) throws(StoreError) -> [Label] {
+    let select = try statement("SELECT labels FROM tasks WHERE id = ?1")
+    try select.bind(1, id.rawValue)
+    defer { select.reset() }
+    return try select.step() ? try select.labels(0) : []
   }
 
   private func ended(_ id: TaskID) throws(StoreError) -> EndResult {
@@ -199,6 +207,7 @@ extension Statement {
       id: id, demand: demand(1), key: optionalText(2), priority: int(3), agent: agent,
       attempt: int(5), token: int64(6), failures: int(7),
       retry: try Encoding.retry(optionalText(8)), startedAt: time(9), leaseUntil: time(10),
-      timeoutAt: time(11), deadline: optionalTime(12), trace: trace(13))
+      timeoutAt: time(11), deadline: optionalTime(12), trace: trace(13),
+      labels: try labels(14))
   }
 }

@@ -83,7 +83,7 @@ extension Writer {
       attempt: 1, token: claim.token, failures: 0, retry: task.retry ?? RetryPolicy(),
       startedAt: claim.now, leaseUntil: claim.now.adding(milliseconds: claim.lease ?? timeout),
       timeoutAt: claim.now.adding(milliseconds: timeout), deadline: task.deadline,
-      trace: task.trace)
+      trace: task.trace, labels: task.labels)
     try writeTask(insert, demand)
     try writeRunning(running)
     try writeKey(of: insert)

@@ -40,6 +40,7 @@ import Testing
       else { return #expect(Bool(false), "events of a task were expected") }
       #expect(first.labels == [Label("team", "x")])
       #expect(last.end?.results == Array(#"{"data":1}"#.utf8) && last.agent == task.agent)
+      #expect(last.labels == first.labels)
     }
   }
 

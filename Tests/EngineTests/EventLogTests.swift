@@ -63,18 +63,6 @@ import Testing
     let log = EventLog(now: Self.now)
     log.append(Self.change(1), at: Self.now)
     #expect(log.read(after: place, limit: 9).isBroken)
-    #expect(log.read(after: place, upTo: log.last) { _ in true }.isBroken)
-  }
-
-  @Test func aReaderPicksWhatItMissed() {
-    let log = EventLog(now: Self.now)
-    let start = log.last
-    log.append((1...6).map { Self.change($0) }, at: Self.now)
-    let page = log.read(after: start + 1, upTo: start + 5) { event in
-      event.number.isMultiple(of: 2) == (start + 2).isMultiple(of: 2)
-    }
-    #expect(Self.ids(page) == [2, 4])
-    #expect(log.read(after: start, upTo: start + 99) { _ in true }.isBroken)
   }
 
   @Test func listenersHearUntilTheyStop() {

@@ -188,6 +188,26 @@ import Testing
   }
 
   @Test(arguments: Backend.all)
+  func `labels come with claims and with ends`(backend: Backend) async throws {
+    try await backend.withStore { test in
+      let labels = [Label("team", "x"), Label("b", "ü")]
+      let queued = try await test.submitted { $0.labels = labels }
+      let running = try await test.submitted { $0.labels = labels }
+      #expect(try #require(try await test.claim(running)).running.labels == labels)
+      let results = try await test.store.end([
+        EndRequest(id: queued, state: .cancelled, now: test.at(30)),
+        EndRequest(id: running, state: .cancelled, now: test.at(30)),
+      ])
+      guard case .wasQueued(_, let first) = results[0], case .wasRunning(let second) = results[1]
+      else {
+        Issue.record("\(results)")
+        return
+      }
+      #expect(first == labels && second.labels == labels)
+    }
+  }
+
+  @Test(arguments: Backend.all)
   func `queued and running tasks are ended without a report`(backend: Backend) async throws {
     try await backend.withStore { test in
       let queued = try await test.submitted()

@@ -24,7 +24,7 @@ extension Engine {
   func announce(_ state: TaskState, _ task: RunningTask, _ core: borrowing Scheduler) {
     let change = TaskChange(
       id: task.id, type: core.type(of: task.demand), state: state, attempt: task.attempt,
-      agent: task.agent)
+      agent: task.agent, labels: task.labels)
     events.append(.task(change), at: world.now())
   }
 
@@ -33,7 +33,7 @@ extension Engine {
     let task = request.task
     var change = TaskChange(
       id: task.id, type: core.type(of: task.demand), state: settlement.state,
-      attempt: task.attempt, agent: task.agent)
+      attempt: task.attempt, agent: task.agent, labels: task.labels)
     if settlement.state.isEnd {
       change.end = TaskEnd(
         status: settlement.partial
@@ -48,12 +48,13 @@ extension Engine {
   func announce(_ request: EndRequest, _ result: EndResult, _ core: borrowing Scheduler) {
     var change: TaskChange
     switch result {
-    case .wasQueued(let demand):
-      change = TaskChange(id: request.id, type: core.type(of: demand), state: request.state)
+    case .wasQueued(let demand, let labels):
+      change = TaskChange(
+        id: request.id, type: core.type(of: demand), state: request.state, labels: labels)
     case .wasRunning(let task):
       change = TaskChange(
         id: request.id, type: core.type(of: task.demand), state: request.state,
-        attempt: task.attempt, agent: task.agent)
+        attempt: task.attempt, agent: task.agent, labels: task.labels)
     case .alreadyEnded, .notFound: return
     }
     change.end = TaskEnd(
@@ -71,7 +72,8 @@ extension Engine {
         .task(
           TaskChange(
             id: task.id, type: core.type(of: task.demand), state: .running, attempt: task.attempt,
-            agent: task.agent, progress: request.progress, message: request.message)))
+            agent: task.agent, progress: request.progress, message: request.message,
+            labels: task.labels)))
     }
     events.append(bodies, at: world.now())
   }

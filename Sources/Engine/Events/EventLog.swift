@@ -80,26 +80,6 @@ package final class EventLog: Sendable {
     }
   }
 
-  /// Those of the events after `place`, and up to `end`, that `matches` picks.
-  package func read(
-    after place: UInt64, upTo end: UInt64, _ matches: (LiveEvent) -> Bool
-  ) -> Page {
-    state.withLock { state in
-      var page = Page(place: end)
-      guard place != end else { return page }
-      let oldest = state.events.first?.number ?? state.last + 1
-      guard place < end, end <= state.last, place + 1 >= oldest else {
-        page.isBroken = true
-        return page
-      }
-      for index in Int(place + 1 - oldest)...Int(end - oldest) {
-        let event = state.events[index]
-        if matches(event) { page.events.append(event) }
-      }
-      return page
-    }
-  }
-
   /// Calls `body`, on any thread and with locks of the engine held, whenever something was added,
   /// until `stopListening`.
   package func listen(_ body: @escaping @Sendable () -> Void) -> Int {

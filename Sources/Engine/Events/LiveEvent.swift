@@ -35,12 +35,11 @@ package struct TaskChange: Sendable {
   package var progress: Double?
   package var message: String?
   package var end: TaskEnd?
-  /// Known where a task comes in; other changes do not carry them.
-  package var labels: [Label]?
+  package var labels: [Label]
 
   package init(
     id: TaskID, type: String, state: TaskState, attempt: Int? = nil, agent: AgentID? = nil,
-    progress: Double? = nil, message: String? = nil, end: TaskEnd? = nil, labels: [Label]? = nil
+    progress: Double? = nil, message: String? = nil, end: TaskEnd? = nil, labels: [Label] = []
   ) {
     self.id = id
     self.type = type
@@ -107,6 +106,7 @@ extension LiveEvent.Body {
     case .task(let change):
       (change.message?.utf8.count ?? 0) + (change.end?.results?.count ?? 0)
         + (change.end?.error?.count ?? 0)
+        + change.labels.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 32 }
     case .agent: 0
     case .log(_, let line): line.message.utf8.count + (line.metadata?.count ?? 0)
     case .overview(let json): json.count

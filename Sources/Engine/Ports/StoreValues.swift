@@ -97,12 +97,14 @@ package struct RunningTask: Sendable {
   package var deadline: Timestamp?
   /// The trace that the task was submitted in.
   package var trace: TraceContext?
+  /// For those who watch tasks by their labels.
+  package var labels: [Label]
 
   package init(
     id: TaskID, demand: DemandID, key: String?, priority: Int, agent: AgentID, attempt: Int,
     token: Int64, failures: Int, retry: RetryPolicy, startedAt: Timestamp,
     leaseUntil: Timestamp, timeoutAt: Timestamp, deadline: Timestamp?,
-    trace: TraceContext? = nil
+    trace: TraceContext? = nil, labels: [Label] = []
   ) {
     self.id = id
     self.demand = demand
@@ -118,6 +120,7 @@ package struct RunningTask: Sendable {
     self.timeoutAt = timeoutAt
     self.deadline = deadline
     self.trace = trace
+    self.labels = labels
   }
 
   /// The end of the attempt, whichever comes first; a dispatch carries it.
@@ -250,7 +253,7 @@ package struct EndRequest: Sendable {
 
 package enum EndResult: Sendable {
   /// It was queued.
-  case wasQueued(demand: DemandID)
+  case wasQueued(demand: DemandID, labels: [Label] = [])
   /// It was running; its agent has to be told.
   case wasRunning(RunningTask)
   /// It had ended before, in this state.

@@ -20,7 +20,7 @@ final class EventStreamDoor: LiveSink, @unchecked Sendable {
   }
 
   func open(
-    _ holder: TokenHolder, _ topics: Set<Topic>, _ since: UInt64?, _ snapshot: [LiveEvent]
+    _ holder: TokenHolder, _ topics: Set<Topic>, since: UInt64, _ snapshot: [LiveEvent]
   ) {
     let shard = hub.shard(for: stream.loop)
     let subscriber = shard.subscribe(self, .serverSentEvents, holder)
@@ -30,9 +30,9 @@ final class EventStreamDoor: LiveSink, @unchecked Sendable {
     commenting = stream.loop.scheduleRepeatedTask(
       initialDelay: Self.commentInterval, delay: Self.commentInterval
     ) { _ in self.comment() }
-    stream.write(ByteBuffer(string: "retry: 1000\nid: \(Cursor.text(since ?? shard.place))\n\n"))
-    subscriber.change(to: TopicSet(topics), since: since)
+    stream.write(ByteBuffer(string: "retry: 1000\nid: \(Cursor.text(since))\n\n"))
     if !snapshot.isEmpty { subscriber.receive(snapshot) }
+    subscriber.change(to: TopicSet(topics), since: since)
   }
 
   private func comment() {

@@ -11,6 +11,8 @@ package final class LiveHub: Sendable {
   private static let agentsInterval: Int64 = 250
   /// Between two looks at the counters, in looks at the agents.
   private static let overviewEvery = 4
+  /// Milliseconds for which the counters are not read again.
+  private static let overviewAge: Int64 = 500
 
   let engine: Engine
   let tokens: TokenBook
@@ -18,7 +20,8 @@ package final class LiveHub: Sendable {
   private let shards = Mutex<[ObjectIdentifier: LiveShard]>([:])
   private let overviewWatchers = Atomic(0)
   private let agentWatchers = Atomic(0)
-  private let latestOverview = Mutex<(json: [UInt8], number: UInt64)?>(nil)
+  /// With the time at which it was read, by the steady clock.
+  private let latestOverview = Mutex<(json: [UInt8], at: Int64)?>(nil)
 
   package init(engine: Engine, tokens: TokenBook, logger: Logger) {
     self.engine = engine
@@ -41,17 +44,6 @@ package final class LiveHub: Sendable {
   func watch(_ topics: TopicSet, by count: Int) {
     if topics.hasOverview { overviewWatchers.add(count, ordering: .relaxed) }
     if topics.hasAgents { agentWatchers.add(count, ordering: .relaxed) }
-  }
-
-  /// None for tasks that are gone.
-  func labels(of id: TaskID) async -> [Label] {
-    do throws(ControlError) { return try await engine.task(id).labels } catch {
-      if error.code != .notFound {
-        logger.warning(
-          "labels could not be read for a filter", metadata: ["error": "\(error.message)"])
-      }
-      return []
-    }
   }
 
   func newSessionID() -> String {
@@ -78,16 +70,17 @@ package final class LiveHub: Sendable {
   }
 
   private func overview() async throws(ControlError) -> [UInt8] {
-    if let latest = latestOverview.withLock({ $0 }), latest.number == log.last {
+    let now = engine.world.uptime()
+    if let latest = latestOverview.withLock({ $0 }), now - latest.at < Self.overviewAge {
       return latest.json
     }
     return try await readOverview()
   }
 
   private func readOverview() async throws(ControlError) -> [UInt8] {
-    let number = log.last
+    let now = engine.world.uptime()
     let json = StatusRoutes.overview(try await engine.stats())
-    latestOverview.withLock { $0 = (json, number) }
+    latestOverview.withLock { $0 = (json, now) }
     return json
   }
 
@@ -121,13 +114,10 @@ package final class LiveHub: Sendable {
   }
 
   private func tellOfCounters() async {
-    let before = latestOverview.withLock { $0 }
-    guard before?.number != log.last else { return }
+    let before = latestOverview.withLock { $0?.json }
     do throws(ControlError) {
       let json = try await readOverview()
-      guard json != before?.json else { return }
-      log.append(.overview(json), at: engine.world.now())
-      latestOverview.withLock { $0?.number = log.last }
+      if json != before { log.append(.overview(json), at: engine.world.now()) }
     } catch {
       logger.warning("the counters could not be read", metadata: ["error": "\(error.message)"])
     }

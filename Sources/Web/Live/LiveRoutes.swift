@@ -24,11 +24,13 @@ enum LiveRoutes {
     let holder = try services.live.holder(presenting: request.request.bearerToken)
     let topics = try topics(request)
     let since = try since(request)
+    // What happens while the snapshot is read comes after it.
+    let place = since ?? services.live.log.last
     let snapshot = try await services.live.snapshot(of: topics, isResuming: since != nil)
     var response = APIResponse(
       status: .ok,
       body: .stream { stream in
-        EventStreamDoor(stream, services.live).open(holder, topics, since, snapshot)
+        EventStreamDoor(stream, services.live).open(holder, topics, since: place, snapshot)
       })
     response.contentType = "text/event-stream"
     // Proxies that collect answers would hold events back.

@@ -19,20 +19,16 @@ final class LiveShard: @unchecked Sendable {
 
   let loop: any EventLoop
   private let hub: LiveHub
-  private var log: EventLog { hub.log }
+  var log: EventLog { hub.log }
   /// Up to which event everything was taken in.
   private(set) var place: UInt64
-  /// Up to which event everything was given to those who watch it, or waits for them to read.
-  private(set) var delivered: UInt64
-  /// Up to which event everything was put into `deliveries`.
-  private var flushed: UInt64
   private var groups: [LiveGroup.Key: LiveGroup] = [:]
   private var index = TopicIndex()
-  private var labels: LabelLookup
   private var dirty: [LiveGroup] = []
   private var deliveries = CircularBuffer<LiveDelivery>()
   private var blocked: [ObjectIdentifier: LiveSubscriber] = [:]
-  private var count = 0
+  private var members: [ObjectIdentifier: LiveSubscriber] = [:]
+  private var hasFullBatch = false
   private var listener: Int?
   private let isAwake = Atomic(false)
   private var lastFlush = NIODeadline.uptimeNanoseconds(0)
@@ -45,9 +41,6 @@ final class LiveShard: @unchecked Sendable {
     self.loop = loop
     self.hub = hub
     place = hub.log.last
-    delivered = place
-    flushed = place
-    labels = LabelLookup(hub)
   }
 
   // MARK: Clients
@@ -56,15 +49,16 @@ final class LiveShard: @unchecked Sendable {
     _ sink: any LiveSink, _ format: LiveFormat, _ holder: TokenHolder
   ) -> LiveSubscriber {
     loop.assertInEventLoop()
-    count += 1
-    if count == 1 { start() }
-    return LiveSubscriber(sink, format, holder, self)
+    if members.isEmpty { start() }
+    let member = LiveSubscriber(sink, format, holder, self)
+    members[ObjectIdentifier(member)] = member
+    // It may have gone while the door was opened.
+    if !hub.tokens.allows(holder, .viewer) { loop.execute { member.sink.close(.unauthorized) } }
+    return member
   }
 
   private func start() {
     place = log.last
-    delivered = place
-    flushed = place
     listener = log.listen { [weak self] in self?.wake() }
     tokenChanges = hub.tokens.changes
     sweeping = loop.scheduleRepeatedTask(
@@ -79,24 +73,18 @@ final class LiveShard: @unchecked Sendable {
     sweeping = nil
   }
 
-  func move(_ member: LiveSubscriber, to topics: TopicSet, since: UInt64?) {
-    loop.assertInEventLoop()
-    let old = member.topics
-    takeIn()
-    flushAll()
-    detach(member)
-    let key = LiveGroup.Key(topics: topics, format: member.format)
-    let group = groups[key] ?? makeGroup(key)
-    group.insert(member)
-    if let since { replay(to: member, TopicSet(topics.all.subtracting(old.all)), since) }
-  }
-
   func remove(_ member: LiveSubscriber) {
     loop.assertInEventLoop()
-    detach(member)
+    members[ObjectIdentifier(member)] = nil
     blocked[ObjectIdentifier(member)] = nil
-    count -= 1
-    if count == 0 { stop() }
+    if members.isEmpty { stop() }
+  }
+
+  /// A client that has caught up is served with the others.
+  func attach(_ member: LiveSubscriber) {
+    loop.assertInEventLoop()
+    let key = LiveGroup.Key(topics: member.topics, format: member.format)
+    (groups[key] ?? makeGroup(key)).insert(member)
   }
 
   private func makeGroup(_ key: LiveGroup.Key) -> LiveGroup {
@@ -107,23 +95,12 @@ final class LiveShard: @unchecked Sendable {
     return group
   }
 
-  private func detach(_ member: LiveSubscriber) {
-    guard let group = member.group else { return }
+  func detach(_ member: LiveSubscriber, from group: LiveGroup) {
     group.remove(member)
-    guard group.isEmpty else { return }
+    guard group.isEmpty, groups[group.key] === group else { return }
     groups[group.key] = nil
     index.remove(group)
     hub.watch(group.topics, by: -1)
-  }
-
-  /// Sends what came after `since`; what comes later reaches the client through its group.
-  private func replay(to member: LiveSubscriber, _ topics: TopicSet, _ since: UInt64) {
-    let page = log.read(after: since, upTo: place) { topics.match($0) != .no }
-    if page.isBroken { return member.resync() }
-    labels.settle(page.events, for: topics, on: loop) { [weak member] events in
-      guard let member, member.group != nil, !events.isEmpty else { return }
-      member.receive(events)
-    }
   }
 
   // MARK: Events come in
@@ -134,50 +111,38 @@ final class LiveShard: @unchecked Sendable {
     loop.execute { self.takeIn() }
   }
 
-  private func takeIn() {
+  func takeIn() {
     isAwake.store(false, ordering: .sequentiallyConsistent)
     let page = log.read(after: place, limit: Self.eventsAtOnce)
-    if page.isBroken { for group in groups.values { breakOff(group) } }
-    for event in page.events { distribute(event) }
+    let before = place
     place = page.place
-    if page.hasMore { wake() }
-    if !dirty.isEmpty { return scheduleFlush() }
-    flushed = place
-    if deliveries.isEmpty { delivered = flushed }
-  }
-
-  private func distribute(_ event: LiveEvent) {
-    index.forEachGroup(concernedBy: event) { group in
-      switch group.topics.match(event) {
-      case .no: break
-      case .yes: add(event, to: group)
-      case .dependsOnLabels:
-        labels.settle([event], for: group.topics, on: loop) { [weak self, weak group] events in
-          guard let self, let group else { return }
-          for event in events { self.add(event, to: group) }
-          if !self.dirty.isEmpty { self.scheduleFlush() }
-        }
+    if page.isBroken { for group in groups.values { breakOff(group, at: before) } }
+    for event in page.events {
+      index.forEachGroup(concernedBy: event) { group in
+        if group.topics.matches(event) { add(event, to: group) }
       }
     }
+    if page.hasMore { wake() }
+    if !dirty.isEmpty { scheduleFlush() }
   }
 
   private func add(_ event: LiveEvent, to group: LiveGroup) {
     if !group.isDirty { dirty.append(group) }
     group.add(event)
-    if group.pending.count >= Self.fullBatch { flush() }
+    hasFullBatch = hasFullBatch || group.pending.count >= Self.fullBatch
   }
 
-  private func breakOff(_ group: LiveGroup) {
+  private func breakOff(_ group: LiveGroup, at place: UInt64) {
     if !group.isDirty { dirty.append(group) }
-    group.breakOff()
+    group.breakOff(at: place)
   }
 
   // MARK: Batches go out
 
   private func scheduleFlush() {
-    guard flushing == nil else { return }
     let due = lastFlush + Self.interval
-    if due <= loop.now { return flush() }
+    if hasFullBatch || due <= loop.now { return flush() }
+    guard flushing == nil else { return }
     flushing = loop.scheduleTask(deadline: due) { [weak self] in
       self?.flushing = nil
       self?.flush()
@@ -186,7 +151,7 @@ final class LiveShard: @unchecked Sendable {
 
   private func flush() {
     lastFlush = loop.now
-    flushed = place
+    hasFullBatch = false
     for group in dirty where group.isDirty {
       deliveries.append(group.takeDelivery(upTo: place))
     }
@@ -196,27 +161,15 @@ final class LiveShard: @unchecked Sendable {
 
   /// One round of writing; the rest after other work of the loop.
   private func deliver() {
-    isDelivering = false
+    isDelivering = true
     var left = Self.writesAtOnce
     while left > 0, var delivery = deliveries.popFirst() {
       let served = delivery.serve(left)
       if served == left { deliveries.prepend(delivery) }
       left -= served
     }
-    guard !deliveries.isEmpty else {
-      delivered = flushed
-      return
-    }
-    isDelivering = true
-    loop.execute { self.deliver() }
-  }
-
-  /// Everything that waits goes out before topics change.
-  private func flushAll() {
-    guard !dirty.isEmpty || !deliveries.isEmpty else { return }
-    flush()
-    while var delivery = deliveries.popFirst() { _ = delivery.serve(.max) }
-    delivered = flushed
+    isDelivering = !deliveries.isEmpty
+    if isDelivering { loop.execute { self.deliver() } }
   }
 
   // MARK: Slow clients and tokens
@@ -235,10 +188,8 @@ final class LiveShard: @unchecked Sendable {
     let changes = hub.tokens.changes
     guard changes != tokenChanges else { return }
     tokenChanges = changes
-    for group in groups.values {
-      for member in group.members.values where !hub.tokens.allows(member.holder, .viewer) {
-        member.sink.close(.unauthorized)
-      }
+    for member in members.values where !hub.tokens.allows(member.holder, .viewer) {
+      member.sink.close(.unauthorized)
     }
   }
 }

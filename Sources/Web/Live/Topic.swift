@@ -100,17 +100,14 @@ struct TaskFilter: Hashable {
   }
 
   var isEverything: Bool { self == .everything }
-  var needsLabels: Bool { !labels.isEmpty }
 
-  /// All but the labels.
   func matches(_ change: TaskChange) -> Bool {
     (states.isEmpty || states.contains(change.state))
       && (types.isEmpty || types.contains(change.type))
       && (agents.isEmpty || change.agent.map { agents.contains($0.text) } ?? false)
       && (ids.isEmpty || ids.contains(change.id))
+      && (labels.isEmpty || labels.isSubset(of: change.labels))
   }
-
-  func matches(_ labels: [Label]) -> Bool { self.labels.isSubset(of: labels) }
 
   var query: String {
     let pairs =

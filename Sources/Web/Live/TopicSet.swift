@@ -30,30 +30,13 @@ struct TopicSet: Hashable {
 
   var count: Int { all.count }
 
-  enum Match { case no, yes, dependsOnLabels }
-
   /// Whether an event belongs to one of the topics.
-  func match(_ event: LiveEvent) -> Match {
+  func matches(_ event: LiveEvent) -> Bool {
     switch event.body {
-    case .overview: return hasOverview ? .yes : .no
-    case .agent: return hasAgents ? .yes : .no
-    case .log(let id, _): return logs.contains(id) ? .yes : .no
-    case .task(let change):
-      if tasks.contains(change.id) { return .yes }
-      return match(change)
+    case .overview: hasOverview
+    case .agent: hasAgents
+    case .log(let id, _): logs.contains(id)
+    case .task(let change): tasks.contains(change.id) || filters.contains { $0.matches(change) }
     }
-  }
-
-  private func match(_ change: TaskChange) -> Match {
-    var result = Match.no
-    for filter in filters where filter.matches(change) {
-      guard filter.needsLabels else { return .yes }
-      guard let labels = change.labels else {
-        result = .dependsOnLabels
-        continue
-      }
-      if filter.matches(labels) { return .yes }
-    }
-    return result
   }
 }

@@ -87,7 +87,9 @@ final class WebSocketDoor: LiveSink, @unchecked Sendable {
       guard topics.count <= Limits.topics else {
         throw ControlError(.limitReached, "A socket has at most \(Limits.topics) topics.")
       }
-      subscribe(subscriber, to: topics, new, since: since.map(Cursor.place))
+      subscribe(
+        subscriber, to: topics, new.subtracting(subscriber.topics.all),
+        since: since.map(Cursor.place))
     case .unsubscribe(let texts):
       let topics = subscriber.topics.all.subtracting(try Self.topics(texts))
       subscriber.change(to: TopicSet(topics))

@@ -50,6 +50,7 @@ import Testing
     #expect(slow.written.isEmpty && good.written == ["[1 2 1 1]", "[3]"])
     slow.isWritable = true
     slow.subscriber?.becameWritable()
+    test.pass(milliseconds: 0)
     #expect(slow.written == ["[2 1 3]"])
     test.happen(4)
     test.pass(milliseconds: 50)
@@ -69,14 +70,20 @@ import Testing
   }
 
   @Test func `more than fits is a resync`() async throws {
-    let test = try await ShardCase()
+    let test = try await ShardCase(events: 100)
     let slow = test.client("tasks")
     slow.isWritable = false
-    for id in 0...Backlog.mostEvents { test.happen(Int64(id)) }
-    test.pass(milliseconds: 50)
+    for round in 0..<3 {
+      for id in 0..<60 { test.happen(Int64(round * 60 + id)) }
+      test.pass(milliseconds: 50)
+    }
     slow.isWritable = true
     slow.subscriber?.becameWritable()
+    test.pass(milliseconds: 50)
     #expect(slow.written == ["resync"])
+    test.happen(7)
+    test.pass(milliseconds: 50)
+    #expect(slow.written.last == "[7]")
   }
 
   @Test func `a log that went faster than it was read`() async throws {
@@ -95,11 +102,65 @@ import Testing
     let place = test.hub.log.last
     for id in 1...3 { test.happen(Int64(id)) }
     let client = test.client("tasks", since: place + 1)
+    test.pass(milliseconds: 0)
     #expect(client.written == ["[2 3]"])
     test.happen(4)
     test.pass(milliseconds: 50)
     #expect(client.written == ["[2 3]", "[4]"])
-    #expect(test.client("tasks", since: 7).written == ["resync"])
+    for strange in [7, UInt64.max] {
+      let lost = test.client("tasks", since: strange)
+      test.pass(milliseconds: 0)
+      #expect(lost.written == ["resync"])
+    }
+  }
+
+  @Test func `a long way back is gone in pages, as fast as the client reads`() async throws {
+    let test = try await ShardCase()
+    _ = test.client("agents")
+    let place = test.hub.log.last
+    for id in 1...5_000 { test.happen(Int64(id)) }
+    test.pass(milliseconds: 50)
+    let client = test.client("tasks", since: place)
+    #expect(client.written.count == 1)
+    client.isWritable = false
+    test.pass(milliseconds: 50)
+    #expect(client.written.count == 1, "nothing is written to one that does not read")
+    client.isWritable = true
+    client.subscriber?.becameWritable()
+    test.happen(5_001)
+    test.pass(milliseconds: 50)
+    let ids = client.written.flatMap { $0.split { !$0.isNumber } }.compactMap { Int($0) }
+    #expect(ids == Array(1...5_001))
+  }
+
+  @Test func `other topics lose nothing and repeat nothing`() async throws {
+    let test = try await ShardCase()
+    let client = test.client("tasks")
+    var id: Int64 = 0
+    for round in 0..<20 {
+      for _ in 0..<10 {
+        id += 1
+        test.happen(id)
+      }
+      if round.isMultiple(of: 3) { test.pass(milliseconds: 10) }
+      let topics: Set<Topic> = [.tasks(.everything), round.isMultiple(of: 2) ? .agents : .overview]
+      client.subscriber?.change(to: TopicSet(topics))
+    }
+    test.pass(milliseconds: 100)
+    let ids = client.written.flatMap { $0.split { !$0.isNumber } }.compactMap { Int64($0) }
+    #expect(ids == Array(1...id))
+  }
+
+  @Test func `one that left is not served any more`() async throws {
+    let test = try await ShardCase()
+    let client = test.client("tasks")
+    client.subscriber?.leave()
+    client.subscriber?.change(to: TopicSet([.agents]))
+    client.subscriber?.receive([])
+    client.subscriber?.leave()
+    test.happen(1)
+    test.pass(milliseconds: 50)
+    #expect(client.written.isEmpty)
   }
 
   @Test func `a token that goes takes its clients along`() async throws {

@@ -11,7 +11,7 @@ import Testing
 
   private static func change(
     type: String = "work", state: TaskState = .running, agent: String? = "a",
-    labels: [Label]? = nil
+    labels: [Label] = []
   ) -> LiveEvent {
     LiveEvent(
       number: 1, time: Timestamp(milliseconds: 0),
@@ -57,15 +57,16 @@ import Testing
     ])
   func `what belongs to them`(_ text: String, _ belongs: Bool) throws {
     let topics = TopicSet([try Topic(text)])
-    #expect(topics.match(Self.change()) == (belongs ? .yes : .no))
+    #expect(topics.matches(Self.change()) == belongs)
   }
 
-  @Test func `labels are looked up where they are not known`() throws {
-    let topics = TopicSet([try Topic("tasks?label=team:x&type=work")])
-    #expect(topics.match(Self.change()) == .dependsOnLabels)
-    #expect(topics.match(Self.change(type: "other")) == .no)
-    #expect(topics.match(Self.change(labels: [Label("team", "x"), Label("b", "c")])) == .yes)
-    #expect(topics.match(Self.change(labels: [Label("team", "y")])) == .no)
+  @Test func `all labels of a filter have to be there`() throws {
+    let topics = TopicSet([try Topic("tasks?label=team:x&label=b:c&type=work")])
+    let both = [Label("team", "x"), Label("b", "c"), Label("d", "e")]
+    #expect(topics.matches(Self.change(labels: both)))
+    #expect(!topics.matches(Self.change(type: "other", labels: both)))
+    #expect(!topics.matches(Self.change(labels: [Label("team", "x")])))
+    #expect(!topics.matches(Self.change()))
   }
 
   @Test(arguments: ["", "x", "-1", "1.5", "18446744073709551616", "99999999999999999999999"])
