@@ -115,7 +115,7 @@ extension StoreModel {
     }
     rows[request.id] = row
     move(request.id, to: request.state)
-    return running.map(EndResult.wasRunning) 
+    return running.map(EndResult.wasRunning)
       ?? .wasQueued(demand: row.demand, labels: row.task.labels)
   }
 
