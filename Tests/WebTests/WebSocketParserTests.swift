@@ -50,6 +50,19 @@ import Testing
     #expect(code == nil)
   }
 
+  @Test func `keeps no more than what is not read`() throws {
+    let frame = RawClient.frame(2, [UInt8](repeating: 7, count: 3_000))
+    var parser = WebSocketParser(most: 4_096, mostFragments: 8)
+    parser.feed(ByteBuffer(bytes: frame.prefix(3)))
+    for _ in 0..<200 {
+      #expect(try parser.next() == nil)
+      #expect(parser.kept < 64)
+      // The rest of it, and the first bytes of the next.
+      parser.feed(ByteBuffer(bytes: frame.dropFirst(3) + frame.prefix(3)))
+      #expect(try parser.next() != nil)
+    }
+  }
+
   @Test(
     arguments: [
       ("an extension bit", [0xC1], 1002), ("another", [0xA1], 1002), ("a third", [0x91], 1002),

@@ -92,7 +92,7 @@ final class WebSocket: @unchecked Sendable {
     channel.closeFuture.whenComplete { _ in timer.cancel() }
   }
 
-  /// The connection is closed.
+  /// The connection is closed. May be called again, for who began to watch too late.
   func ended() {
     state = .closed
     let onClosed = onClosed

@@ -9,9 +9,12 @@ final class WebSocketHandler: ChannelDuplexHandler {
   typealias OutboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
 
+  /// What a client may send after its socket came to an end, so that it sees why; it is dropped.
+  static let mostInVain = 8 << 20
+
   private let socket: WebSocket
   private let onLimit: (LimitHit) -> Void
-  private var parser: WebSocketParser
+  private(set) var parser: WebSocketParser
   private var rate: MessageRate
   private var lastSeen = NIODeadline.now()
   private var timer: Scheduled<Void>?
@@ -37,19 +40,32 @@ final class WebSocketHandler: ChannelDuplexHandler {
   // MARK: In
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let bytes = unwrapInboundIn(data)
+    guard !isDeaf else { return drop(bytes.readableBytes, context) }
     lastSeen = .now()
-    parser.feed(unwrapInboundIn(data))
+    parser.feed(bytes)
     do {
       while let event = try nextEvent() { take(event, context) }
     } catch {
       if error.code == 1009 { onLimit(.messageSize) }
+      stopListening()
       socket.finish(WebSocketFrame.close(error.code, error.reason))
-      isDeaf = true
     }
   }
 
   /// The client's close frame was seen, or what came made no sense.
   private var isDeaf = false
+  private var heardInVain = 0
+
+  private func stopListening() {
+    isDeaf = true
+    parser = WebSocketParser(most: 0, mostFragments: 0)
+  }
+
+  private func drop(_ count: Int, _ context: ChannelHandlerContext) {
+    heardInVain += count
+    if heardInVain > Self.mostInVain { context.close(promise: nil) }
+  }
 
   private func nextEvent() throws(WebSocketParser.Failure) -> WebSocketParser.Event? {
     guard !isDeaf else { return nil }
@@ -58,7 +74,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
   private func take(_ event: WebSocketParser.Event, _ context: ChannelHandlerContext) {
     if case .close(let code) = event {
-      isDeaf = true
+      stopListening()
       return socket.finish(WebSocketFrame.close(code))
     }
     guard socket.isOpen else { return }
@@ -93,6 +109,12 @@ final class WebSocketHandler: ChannelDuplexHandler {
     timer?.cancel()
     socket.ended()
     context.fireChannelInactive()
+  }
+
+  /// A connection that closed while this was added did not say so.
+  func handlerRemoved(context: ChannelHandlerContext) {
+    timer?.cancel()
+    socket.ended()
   }
 
   // MARK: Back-pressure

@@ -50,15 +50,29 @@ struct WebSocketParser {
     if input.readableBytes == 0 { input = bytes } else { input.writeImmutableBuffer(bytes) }
   }
 
+  /// Bytes of memory that are kept of what came.
+  var kept: Int { input.capacity + message.capacity + control.capacity }
+
   /// The next event; nil if that needs more bytes. After a failure nothing more may be asked.
   mutating func next() throws(Failure) -> Event? {
     while true {
       if frame == nil {
-        guard try readHead() else { return nil }
+        guard try readHead() else {
+          letGo()
+          return nil
+        }
       }
-      guard let frame = try readPayload() else { return nil }
+      guard let frame = try readPayload() else {
+        letGo()
+        return nil
+      }
       if let event = try finish(frame) { return event }
     }
+  }
+
+  /// What is left is a part of a head at most: it must not keep all that came with it, or before.
+  private mutating func letGo() {
+    input = input.readableBytes == 0 ? ByteBuffer() : ByteBuffer(buffer: input)
   }
 
   // MARK: Heads
