@@ -17,7 +17,8 @@ struct Served: Sendable {
   let agent: AgentID
   let secret: AgentSecret
   let log: LinesSeen
-  let sockets: OpenSockets
+  let responder: APIResponder
+  var sockets: OpenSockets { responder.sockets }
   /// Begins the graceful end.
   let stop: @Sendable () async -> Void
 
@@ -61,7 +62,8 @@ struct Served: Sendable {
         try await body(
           Served(
             port: port, token: token, engine: engine, agent: agent, secret: secret, log: log,
-            sockets: services.sockets, stop: { await running.triggerGracefulShutdown() }))
+            responder: APIResponder(services: services),
+            stop: { await running.triggerGracefulShutdown() }))
       } catch {
         await running.triggerGracefulShutdown()
         throw error

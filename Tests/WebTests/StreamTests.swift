@@ -57,6 +57,49 @@ import Testing
     }
   }
 
+  @Test(arguments: ["", "connection: close\r\n"])
+  func `garbage behind it takes nothing from it`(_ end: String) async throws {
+    let seen = Seen()
+    try await Served.run(routes: [Self.route(seen)]) { served in
+      try await RawClient.connect(served.port) { client in
+        try await client.sendPart("GET /stream HTTP/1.1\r\nhost: x\r\n\(end)\r\n")
+        #expect(try await client.read(until: "3\r\none\r\n"))
+        for _ in 0..<4 {
+          try await client.sendPart("\u{1}no request\r\n\r\n")
+          _ = try await served.ask("GET /healthz")
+        }
+        later(seen) {
+          $0.write(ByteBuffer(string: "two!"))
+          $0.end()
+        }
+        let all = try await client.readToEnd()
+        #expect(all.contains("4\r\ntwo!\r\n0\r\n\r\n"), "\(all)")
+        #expect(all.contains("HTTP/1.1 400") == end.isEmpty, "\(all)")
+      }
+    }
+  }
+
+  @Test func `large requests behind it wait, and are answered`() async throws {
+    let seen = Seen()
+    try await Served.run(routes: [Self.route(seen)]) { served in
+      let task = #"{"type":"work","payload":"\#(String(repeating: "x", count: 200_000))"}"#
+      try await RawClient.connect(served.port) { client in
+        try await client.send("GET /stream HTTP/1.1", "host: x")
+        #expect(try await client.read(until: "one"))
+        for _ in 0..<3 {
+          try await client.send(
+            "POST /api/tasks HTTP/1.1", "host: x", "authorization: Bearer \(served.token)",
+            "content-length: \(task.utf8.count)", body: task)
+        }
+        later(seen) { $0.end() }
+        try await client.send("GET /healthz HTTP/1.1", "host: x", "connection: close")
+        let all = try await client.readToEnd()
+        #expect(all.split(separator: "HTTP/1.1 201").count == 4, "\(all)")
+        #expect(all.hasSuffix(#"{"status":"ok"}"#))
+      }
+    }
+  }
+
   @Test func `clients of HTTP 1.0 read to the end of the connection`() async throws {
     let seen = Seen()
     try await Served.run(routes: [Self.route(seen)]) { served in

@@ -22,6 +22,11 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
   /// Says, as a user event, that the next answer is the connection's last.
   struct LastAnswer: Sendable {}
 
+  /// Says, as a user event, that no answer follows this one: the connection ends as after a last.
+  struct NoMore: Sendable {
+    var written: EventLoopFuture<Void>
+  }
+
   /// What may still arrive of a body that nobody wants before its connection is ended for it.
   private static let tolerated = 64 << 10
   /// How long, and for how many bytes, a refused client may go on sending so that it sees why.
@@ -41,6 +46,8 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
   private var unread = 0
   /// What arrives from now on is not passed on.
   private var isDeaf = false
+  /// What came was no HTTP: the decoder gets no more of it.
+  private var isGarbled = false
   private var heardInVain = 0
   private var isInputClosed = false
   private var end = End.open
@@ -66,8 +73,11 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
     if isDeaf {
       // The decoder may be keeping it.
       heardInVain += bytes
-      if heardInVain > Self.tolerated { return context.close(promise: nil) }
+      let most = isGarbled ? Self.lingeringBytes : Self.tolerated
+      if heardInVain > most { return context.close(promise: nil) }
     }
+    // Answers to what came before it are still to be written.
+    if isGarbled { return }
     deadlines.arrived(bytes)
     overhead.arrived(bytes)
     decode()
@@ -76,9 +86,19 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   /// What comes is no request that could be answered. Nothing behind it is looked at.
-  private func refuse() {
+  private func refuse() { garbled(HTTPParserError.unknown) }
+
+  private func garbled(_ error: any Error) {
     isDeaf = true
-    context?.fireErrorCaught(HTTPParserError.unknown)
+    isGarbled = true
+    deadlines.cancel()
+    context?.fireErrorCaught(error)
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard error is HTTPParserError else { return context.fireErrorCaught(error) }
+    // What is behind the last request does not matter.
+    if isDeaf { isGarbled = true } else { garbled(error) }
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -140,6 +160,12 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
       promise?.succeed()
       return
     }
+    if let event = event as? NoMore {
+      isDeaf = true
+      linger(context.channel, after: event.written)
+      promise?.succeed()
+      return
+    }
     guard let watch = event as? Watch else {
       return context.triggerUserOutboundEvent(event, promise: promise)
     }
@@ -190,12 +216,17 @@ final class ConnectionEdge: ChannelDuplexHandler, RemovableChannelHandler {
     let written = promise ?? channel.eventLoop.makePromise()
     deadlines.cancel()
     if lingers {
-      end = .lingering(bytes: Self.lingeringBytes)
-      channel.eventLoop.scheduleTask(in: Self.lingering) { channel.close(promise: nil) }
-      written.futureResult.whenSuccess { channel.close(mode: .output, promise: nil) }
+      linger(channel, after: written.futureResult)
     } else {
       written.futureResult.whenComplete { _ in channel.close(promise: nil) }
     }
     context.writeAndFlush(data, promise: written)
+  }
+
+  private func linger(_ channel: any Channel, after written: EventLoopFuture<Void>) {
+    deadlines.cancel()
+    end = .lingering(bytes: Self.lingeringBytes)
+    channel.eventLoop.scheduleTask(in: Self.lingering) { channel.close(promise: nil) }
+    written.whenSuccess { channel.close(mode: .output, promise: nil) }
   }
 }

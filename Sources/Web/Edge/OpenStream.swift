@@ -45,10 +45,8 @@ final class OpenStream: @unchecked Sendable {
     finish(self)
   }
 
-  /// The connection is closed.
-  func lost() {
-    if isOpen { close() }
-  }
+  /// The connection is closed. May be called again, for who began to watch too late.
+  func lost() { close() }
 
   private func close() {
     isOpen = false

@@ -20,14 +20,18 @@ extension RequestHandler {
     let sockets = responder.sockets
     guard sockets.enter(.stream) else { return answer(responder.full()) }
     if !isOld { fields.add(name: "Transfer-Encoding", value: "chunked") }
-    writeHead(response.status, fields)
-    channel.flush()
     let stream = OpenStream(
       channel, finish: { [weak self] in self?.finish($0) }, release: { sockets.leave(.stream) })
+    // Writing may close the connection at once: from here on its end is the stream's.
     state = .streaming(stream)
+    writeHead(response.status, fields)
+    channel.flush()
     widen()
     setReading(true)
+    guard channel.isActive else { return end() }
     open(stream)
+    // What was first written to it may have closed it before it was watched.
+    guard channel.isActive else { return stream.lost() }
     // The server stops.
     if isLast { stream.end() }
   }
@@ -61,6 +65,8 @@ extension RequestHandler {
     let head = HTTPResponseHead(
       version: .http1_1, status: response.status, headers: response.fields)
     channel.writeAndFlush(HTTPServerResponsePart.head(head), promise: nil)
+    // Writing may have closed it: a socket would never hear of that.
+    guard channel.isActive else { return end() }
     state = .upgraded
     widen()
     setReading(true)

@@ -26,8 +26,6 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
     case closed
   }
 
-  /// Parts of later requests that may wait before reading stops.
-  private static let mostWaiting = 64
   /// Bytes of an answer that are not counted.
   private static let smallAnswer = 32 << 10
 
@@ -46,7 +44,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
   private var awaitsContinue = false
   /// Whether the request in hand has not come to its end.
   private(set) var isIncomplete = false
-  private var waiting = CircularBuffer<HTTPServerRequestPart>()
+  private var waiting = WaitingParts()
   /// The next answer is the connection's last.
   private(set) var isLast = false
   private var isInputClosed = false
@@ -86,7 +84,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
     let part = unwrapInboundIn(data)
     if isBusyWithEarlier {
       waiting.append(part)
-      if waiting.count > Self.mostWaiting { setReading(false) }
+      if waiting.isFull { setReading(false) }
     } else {
       take(part)
     }
@@ -259,6 +257,7 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
   /// The edge ends the connection with an answer to what was no request.
   private func refuse() {
     isIncomplete = true
+    isLast = true
     answer(responder.malformed())
   }
 
@@ -277,26 +276,26 @@ final class RequestHandler: ChannelDuplexHandler, RemovableChannelHandler, @unch
     case .streaming:
       if isIncomplete { isLast = true } else { isGarbled = true }
       isIncomplete = false
-    case .discarding, .upgraded, .closed: context.close(promise: nil)
+    case .discarding:
+      // The answer may not be written yet.
+      let written = written ?? context.eventLoop.makeSucceededVoidFuture()
+      context.triggerUserOutboundEvent(ConnectionEdge.NoMore(written: written), promise: nil)
+    case .upgraded, .closed: context.close(promise: nil)
     }
   }
 
   func channelInactive(context: ChannelHandlerContext) {
     idleTimer?.cancel()
-    switch state {
-    case .answering(let stream): stream?.fail()
-    case .streaming(let stream):
-      end()
-      stream.lost()
-    default: end()
-    }
+    if case .answering(let stream) = state { stream?.fail() } else { end() }
     context.fireChannelInactive()
   }
 
   func end() {
-    if case .closed = state { return }
+    let last = state
+    if case .closed = last { return }
     state = .closed
     ended.succeed()
+    if case .streaming(let stream) = last { stream.lost() }
   }
 
   func handlerRemoved(context: ChannelHandlerContext) {
