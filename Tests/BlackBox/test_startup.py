@@ -218,3 +218,35 @@ def test_start_is_quick_with_many_tasks(new_server):
     server.kill()
     assert server.start() < 2
     eventually(lambda: server.api.get("/api/tasks?limit=1").status == 200, 2)
+
+
+# Open files
+
+
+def with_open_files(new_server, soft, hard, **limits):
+    """A server that was started with these limits of the system."""
+    shell = ["bash", "-c", f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"', "start"]
+    return new_server(prefix=shell, config={"agents": [], "limits": limits})
+
+
+def open_files(server):
+    lines = pathlib.Path(f"/proc/{server.process.pid}/limits").read_text().splitlines()
+    return next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
+
+
+def test_it_raises_the_limit_of_open_files_to_what_it_needs(new_server):
+    server = with_open_files(new_server, 256, 1000, connections=100, sockets=200)
+    assert open_files(server) == ["812", "1000"]
+    assert "open files" not in server.log()
+
+
+def test_a_higher_limit_of_open_files_stays(new_server):
+    server = with_open_files(new_server, 900, 1000, connections=100, sockets=200)
+    assert open_files(server) == ["900", "1000"]
+
+
+def test_it_says_when_too_few_open_files_are_allowed(new_server):
+    server = with_open_files(new_server, 256, 1000, connections=400, sockets=200)
+    assert open_files(server) == ["1000", "1000"]
+    said = server.log()
+    assert "fewer open files" in said and "allowed=1000" in said and "needed=1112" in said

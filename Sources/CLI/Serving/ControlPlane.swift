@@ -24,6 +24,7 @@ struct ControlPlane {
 
   /// Runs until SIGTERM or SIGINT, or until the store cannot be written any more.
   func run() async throws {
+    allowOpenFiles()
     let certificates = try openCertificates()
     let store = try openStore()
     do {
@@ -33,6 +34,14 @@ struct ControlPlane {
       await store.close()
       throw error
     }
+  }
+
+  private func allowOpenFiles() {
+    let needed = config.limits.connections + config.limits.sockets + OpenFiles.besides
+    guard let files = OpenFiles.raise(to: needed), files.soft < needed else { return }
+    logger.warning(
+      "the system allows fewer open files than the limits of connections and sockets need",
+      metadata: ["allowed": "\(files.soft)", "needed": "\(needed)"])
   }
 
   private func openCertificates() throws -> TLSCertificates? {

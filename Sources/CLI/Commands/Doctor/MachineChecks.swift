@@ -128,20 +128,14 @@ struct MachineChecks {
   // MARK: Open files
 
   private func openFiles() -> Finding {
-    var limit = rlimit()
-    #if canImport(Glibc)
-    let answer = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    #else
-    let answer = getrlimit(RLIMIT_NOFILE, &limit)
-    #endif
-    guard answer == 0 else {
+    guard let limit = OpenFiles.current() else {
       return .warn("open files", "cannot be read (\(Self.reason))", "Run: ulimit -n")
     }
-    let soft = Int(clamping: limit.rlim_cur)
-    if soft >= Self.enoughFiles { return .ok("open files", "\(soft) allowed") }
+    // The server raises its own to what is allowed.
+    if limit.hard >= Self.enoughFiles { return .ok("open files", "\(limit.hard) allowed") }
     return .warn(
-      "open files", "only \(soft) allowed, which bounds connections",
-      "Run before serving: ulimit -n 16384 (systemd: LimitNOFILE=16384)")
+      "open files", "only \(limit.hard) allowed, which bounds connections",
+      "Run before serving: ulimit -n 32768 (systemd: LimitNOFILE=32768)")
   }
 
   private static var reason: String { String(cString: strerror(errno)) }
