@@ -48,10 +48,11 @@ package final class SocketIOServer: Sendable {
 
   /// A WebSocket was opened for a session, or for a new one. On the socket's loop.
   func take(_ socket: WebSocket, for session: EngineIOSession?, token: [UInt8]?) {
+    guard socket.isOpen else { return }
     let link = WebSocketLink(socket, loop: session?.loop ?? socket.loop)
     if let session {
       link.attach(to: session)
-      session.loop.execute { session.offer(link) }
+      link.onSessionLoop { session.offer(link) }
     } else if let session = open(on: socket.loop, link: link, token: token) {
       link.attach(to: session)
     } else {

@@ -12,6 +12,7 @@ final class WebSocketLink: EngineIOLink, @unchecked Sendable {
   private let isNear: Bool
   private var isFarWritable = true
   private var onTheWay = 0
+  /// To be told that there is room again; for a socket on another loop only.
   private weak var session: EngineIOSession?
 
   /// - Parameter loop: The session's.
@@ -29,6 +30,7 @@ final class WebSocketLink: EngineIOLink, @unchecked Sendable {
   func attach(to session: EngineIOSession) {
     // The session's own pings do.
     socket.times.ping = .hours(24)
+    onSessionLoop { self.session = session }
     socket.onText = { text in
       let bytes = Array(text.readableBytesView)
       self.onSessionLoop { session.received(text: bytes, from: self) }
@@ -41,7 +43,8 @@ final class WebSocketLink: EngineIOLink, @unchecked Sendable {
     socket.onClosed = { self.onSessionLoop { session.closed(self) } }
   }
 
-  private func onSessionLoop(_ body: @escaping @Sendable () -> Void) {
+  /// In order: a socket that ends is heard of after all that it was before.
+  func onSessionLoop(_ body: @escaping @Sendable () -> Void) {
     if isNear { body() } else { loop.execute(body) }
   }
 

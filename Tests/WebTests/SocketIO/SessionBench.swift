@@ -10,13 +10,17 @@ import Testing
 final class SessionBench {
   typealias Answer = EngineIOSession.Answer
 
-  let loop = EmbeddedEventLoop()
+  let loop: EmbeddedEventLoop
   let sessions: EngineIOSessions
   let session: EngineIOSession
   let application: EchoApplication
   private(set) var answers: [String] = []
 
-  init(link: FakeLink? = nil, settings: EngineIOSettings = EngineIOSettings()) throws {
+  init(
+    link: FakeLink? = nil, settings: EngineIOSettings = EngineIOSettings(),
+    loop: EmbeddedEventLoop = EmbeddedEventLoop()
+  ) throws {
+    self.loop = loop
     let numbers = Counter()
     sessions = EngineIOSessions(settings: settings) { numbers.next() }
     session = try #require(sessions.open(on: loop, link: link))
