@@ -16,6 +16,7 @@ final class PollCarrier {
 
   private let most: Int
   private var queue = ByteBuffer()
+  private var control = ControlBytes()
   private var waiting: Waiting?
   private var lastNumber = 0
   /// Answers wait for what else the packets in hand lead to.
@@ -39,17 +40,24 @@ final class PollCarrier {
 
   func isWaiting(_ number: Int) -> Bool { waiting?.number == number }
 
-  /// - Returns: false if too much waits.
+  /// - Returns: false if too much waits besides events.
   func add(_ packet: EngineIOPacket) -> Bool {
-    add(payload: ByteBuffer(bytes: EngineIOPayload.encode([packet])))
-    return queue.readableBytes <= most
+    let payload = ByteBuffer(bytes: EngineIOPayload.encode([packet]))
+    append(payload)
+    control.added(payload.readableBytes, behind: queue.readableBytes)
+    flush()
+    return control.waiting <= most
   }
 
   /// Packets that are joined already. Whoever has many asks first whether there is room.
   func add(payload: ByteBuffer) {
+    append(payload)
+    flush()
+  }
+
+  private func append(_ payload: ByteBuffer) {
     if !isEmpty { queue.writeInteger(EngineIOPayload.separator) }
     queue.writeImmutableBuffer(payload)
-    flush()
   }
 
   /// Collects what `body` leads to into one answer.
@@ -74,7 +82,9 @@ final class PollCarrier {
       return separators == count
     }
     let part = Array(view[..<(end ?? view.endIndex)])
+    let before = queue.readableBytes
     queue = end.flatMap { queue.getSlice(from: $0 + 1) } ?? ByteBuffer()
+    control.taken(before - queue.readableBytes)
     return part
   }
 
@@ -103,8 +113,33 @@ final class PollCarrier {
 
   /// What was queued, for the WebSocket that takes over.
   func drain() -> [EngineIOPacket] {
-    defer { queue = ByteBuffer() }
+    defer {
+      queue = ByteBuffer()
+      control = ControlBytes()
+    }
     return EngineIOPayload.decode(queue.readableBytesView) ?? []
+  }
+}
+
+/// How much of a queue is not events, which have a bound of their own.
+private struct ControlBytes {
+  private var packets = CircularBuffer<(end: Int, bytes: Int)>()
+  /// What the queue has given away since the start; `end` counts from there, too.
+  private var gone = 0
+  private(set) var waiting = 0
+
+  /// - Parameter length: Of the queue, with the packet at its end.
+  mutating func added(_ bytes: Int, behind length: Int) {
+    packets.append((gone + length, bytes))
+    waiting += bytes
+  }
+
+  mutating func taken(_ bytes: Int) {
+    gone += bytes
+    while let first = packets.first, first.end <= gone {
+      waiting -= first.bytes
+      packets.removeFirst()
+    }
   }
 }
 

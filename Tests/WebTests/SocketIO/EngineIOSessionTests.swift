@@ -138,6 +138,23 @@ import Testing
     #expect(bench.post("4" + String(repeating: "a", count: 199)) == "ok")
     #expect(bench.post("4a") == "refused 3" && bench.session.closeReason == .tooSlow)
   }
+
+  @Test func `events that wait are not what cuts a client off`() throws {
+    var settings = EngineIOSettings()
+    settings.mostQueued = 200
+    let bench = try SessionBench(settings: settings)
+    let long = String(repeating: "a", count: 100)
+    let events = (0..<20).map { "42[\($0),\"\(long)\"]" }
+    bench.session.write(ByteBuffer(string: events.joined(separator: "\u{1e}")))
+    #expect(bench.post("4a\u{1e}4b") == "ok")
+    for round in 0..<20 {
+      bench.poll()
+      #expect(bench.post("4\(round)\(long)") == "ok")
+    }
+    #expect(bench.session.isOpen && bench.taken().last?.hasSuffix(long) == true)
+    #expect(bench.post("4\(long)") == "refused 3")
+    #expect(bench.session.closeReason == .tooSlow)
+  }
 }
 
 @Suite struct EngineIOHeartbeatTests {
