@@ -54,6 +54,28 @@ def test_a_session_opens_by_a_websocket(server):
         assert line.handshake["upgrades"] == [] and len(line.handshake["sid"]) == 20
 
 
+def test_strangers_take_a_part_of_the_places_only(make_server):
+    server = make_server(
+        env={"ORRERY_LIMITS_SOCKETS": "64", "ORRERY_LIMITS_SIGN_IN_TIME": "60000"}
+    )
+    known = Poller(server, token=server.admin)
+    assert known.connect().startswith("40")
+    strangers = [Poller(server) for _ in range(16)]
+    assert ask(server, path=address()).status == 429
+    with pytest.raises(InvalidStatus) as refused, Line.open(server):
+        pass
+    assert refused.value.response.status_code == 429
+    assert known.post("42" + json.dumps(["unsubscribe"])).body == b"ok"
+    assert strangers[0].connect({"token": server.admin}).startswith("40")
+    with Line.open(server) as line:
+        line.connect(server.admin)
+
+
+def test_a_payload_has_so_many_packets(poller):
+    assert poller.post(*["6"] * 1001).status == 400
+    assert poller.is_gone()
+
+
 def test_answers_are_text(server, poller):
     answer = ask(server, path=address())
     assert answer.headers["content-type"] == "text/plain; charset=UTF-8"

@@ -91,6 +91,7 @@ enum SocketIORoutes {
   ) throws(ControlError) -> APIResponse {
     let session = id.flatMap { server.sessions[$0] }
     guard id == nil || session != nil else { return unknownSession(request) }
+    guard session != nil || server.hasRoom() else { throw full }
     let token = request.request.bearerToken.map { Array($0) }
     return try WebSocketHandshake.response(to: request, kind: .socketIO) { socket in
       server.take(socket, for: session, token: token)
@@ -114,10 +115,14 @@ enum SocketIORoutes {
       }
     }
     guard let first else {
-      throw ControlError(
-        .limitReached, "There are as many sockets as this server takes; retry.", retryAfter: 5)
+      throw full
     }
     return answer(first, request)
+  }
+
+  private static var full: ControlError {
+    ControlError(
+      .limitReached, "There are as many sockets as this server takes; retry.", retryAfter: 5)
   }
 
   private static func poll(

@@ -62,6 +62,11 @@ enum EngineIOPayload {
     packet.append(to: &payload)
   }
 
+  /// Whether this many packets are too many is known before any of them is read.
+  static func count(_ payload: some Collection<UInt8>) -> Int {
+    payload.count { $0 == separator } + 1
+  }
+
   /// Nil unless all of it is packets in UTF-8.
   static func decode(_ payload: some Collection<UInt8>) -> [EngineIOPacket]? {
     guard String(validating: payload, as: UTF8.self) != nil else { return nil }

@@ -78,6 +78,10 @@ extension EngineIOSession {
       return .refused(isOpen ? .badRequest : .unknownSession)
     }
     polling.isPosting = false
+    guard body.map(EngineIOPayload.count) ?? 0 <= settings.mostPackets else {
+      close(.tooMany)
+      return .refused(.badRequest)
+    }
     guard let packets = body.flatMap({ EngineIOPayload.decode($0) }) else {
       close(.badPacket)
       return .refused(.badRequest)

@@ -37,15 +37,21 @@ final class EngineIOSession: @unchecked Sendable {
   private var pings: PingClock
   private var pingTimer: Scheduled<Void>?
   private var onClosed: ((EngineIOSession) -> Void)?
+  /// Somebody with a right to it is, or was, connected.
+  private(set) var isSignedIn = false
+  private var onSignedIn: (() -> Void)?
+  /// Of packets that clients have no reason to send.
+  private var idleRate = MessageRate(WebSocket.Limits())
 
   /// - Parameter link: the WebSocket of a session that begins with one.
   init(
     id: String, loop: any EventLoop, settings: EngineIOSettings, link: (any EngineIOLink)?,
-    onClosed: @escaping (EngineIOSession) -> Void
+    onSignedIn: @escaping () -> Void, onClosed: @escaping (EngineIOSession) -> Void
   ) {
     self.id = id
     self.loop = loop
     self.settings = settings
+    self.onSignedIn = onSignedIn
     self.onClosed = onClosed
     carrier = link.map(Carrier.link) ?? .polling(PollCarrier(most: settings.mostQueued))
     pings = PingClock(
@@ -114,8 +120,12 @@ final class EngineIOSession: @unchecked Sendable {
     case .text(.close, _): close(.client)
     // In this version it is the server that pings.
     case .text(.ping, _): close(.badPacket)
-    case .text(.open, _), .text(.upgrade, _), .text(.noop, _): break
+    case .text(.open, _), .text(.upgrade, _), .text(.noop, _): takeIdle()
     }
+  }
+
+  private func takeIdle() {
+    if !idleRate.take(loop.now) { close(.tooMany) }
   }
 
   private func take(message text: ArraySlice<UInt8>) {
@@ -129,9 +139,18 @@ final class EngineIOSession: @unchecked Sendable {
   }
 
   private func takePong() {
-    guard pings.pong(loop.now) else { return }
+    guard pings.pong(loop.now) else { return takeIdle() }
     schedulePing()
     application?.ponged()
+  }
+
+  /// The application knows who it is.
+  func signedIn() {
+    loop.assertInEventLoop()
+    guard isOpen, !isSignedIn else { return }
+    isSignedIn = true
+    onSignedIn?()
+    onSignedIn = nil
   }
 
   // MARK: Time
@@ -171,6 +190,7 @@ final class EngineIOSession: @unchecked Sendable {
     application?.closed()
     onClosed?(self)
     onClosed = nil
+    onSignedIn = nil
   }
 
   private func closeCarrier(_ reason: CloseReason) {

@@ -9,6 +9,8 @@ final class EngineIOSessions: Sendable {
   private struct Table {
     var sessions: [String: EngineIOSession] = [:]
     var open = 0
+    /// Of them those that have not signed in.
+    var strangers = 0
   }
 
   let settings: EngineIOSettings
@@ -22,6 +24,13 @@ final class EngineIOSessions: Sendable {
 
   var openCount: Int { table.withLock { $0.open } }
 
+  /// A new session would find a place now.
+  var hasRoom: Bool { table.withLock { hasRoom($0) } }
+
+  private func hasRoom(_ table: borrowing Table) -> Bool {
+    table.open < settings.mostSessions && table.strangers < settings.mostStrangers
+  }
+
   subscript(_ id: String) -> EngineIOSession? { table.withLock { $0.sessions[id] } }
 
   /// All that are known, in no order.
@@ -32,21 +41,31 @@ final class EngineIOSessions: Sendable {
   func open(
     on loop: any EventLoop, link: (any EngineIOLink)? = nil
   ) -> EngineIOSession? {
-    let hasRoom = table.withLock { table in
-      guard table.open < settings.mostSessions else { return false }
-      table.open += 1
-      return true
-    }
-    guard hasRoom else { return nil }
+    guard enter() else { return nil }
     let session = EngineIOSession(
-      id: SessionID.random(random), loop: loop, settings: settings, link: link
-    ) { [weak self] in self?.closed($0) }
+      id: SessionID.random(random), loop: loop, settings: settings, link: link,
+      onSignedIn: { [weak self] in self?.signedIn() },
+      onClosed: { [weak self] in self?.closed($0) })
     table.withLock { $0.sessions[session.id] = session }
     return session
   }
 
+  private func enter() -> Bool {
+    table.withLock { table in
+      guard hasRoom(table) else { return false }
+      table.open += 1
+      table.strangers += 1
+      return true
+    }
+  }
+
+  private func signedIn() { table.withLock { $0.strangers -= 1 } }
+
   private func closed(_ session: EngineIOSession) {
-    table.withLock { $0.open -= 1 }
+    table.withLock { table in
+      table.open -= 1
+      if !session.isSignedIn { table.strangers -= 1 }
+    }
     let id = session.id
     session.loop.scheduleTask(in: settings.memory) { [weak self] in
       self?.forget(id)

@@ -18,10 +18,14 @@ struct EngineIOSettings: Sendable {
   /// The largest body of a request, and the largest message in it.
   var maxPayload = 1_000_000
   var maxMessage = 64 << 10
+  /// Packets in it.
+  var mostPackets = 1_000
   /// What may wait for a poll, in bytes, besides events.
   var mostQueued = 256 << 10
   /// Sessions at a time.
   var mostSessions = 16_384
+  /// Of them those that have not signed in: strangers cannot take the places of all others.
+  var mostStrangers = 1_024
 }
 
 extension EngineIOSettings {
@@ -30,5 +34,6 @@ extension EngineIOSettings {
     pingTimeout = .milliseconds(Int64(limits.pingTimeout))
     connectTimeout = .milliseconds(Int64(limits.signInTime))
     mostSessions = limits.sockets
+    mostStrangers = min(mostStrangers, max(limits.sockets / 4, 16))
   }
 }

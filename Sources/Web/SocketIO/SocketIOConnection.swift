@@ -92,6 +92,7 @@ final class SocketIOConnection: EngineIOApplication, @unchecked Sendable {
       return session.send(message: SocketIOText.refused("Not authorized"))
     }
     connectTimer?.cancel()
+    session.signedIn()
     let privateID = auth?["pid"]?.stringValue
     let place = privateID.flatMap { services.recovery.take($0, now: session.loop.now) }
     let since = auth?["since"]?.stringValue ?? place?.cursor

@@ -34,6 +34,13 @@ package final class SocketIOServer: Sendable {
 
   var settings: EngineIOSettings { sessions.settings }
 
+  /// Whether a new session would find a place now. A refusal is counted.
+  func hasRoom() -> Bool {
+    let hasRoom = sessions.hasRoom
+    if !hasRoom { onFull() }
+    return hasRoom
+  }
+
   /// A new session on this loop, which must be the current one; nil if there are too many.
   func open(
     on loop: any EventLoop, link: (any EngineIOLink)? = nil, token: [UInt8]?

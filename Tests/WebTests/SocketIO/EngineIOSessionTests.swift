@@ -155,6 +155,22 @@ import Testing
     #expect(bench.post("4\(long)") == "refused 3")
     #expect(bench.session.closeReason == .tooSlow)
   }
+
+  @Test func `a payload has so many packets`() throws {
+    let bench = try SessionBench()
+    let body = [String](repeating: "6", count: 1_001).joined(separator: "\u{1e}")
+    #expect(bench.post(body) == "refused 3" && bench.session.closeReason == .tooMany)
+  }
+
+  @Test(arguments: ["3", "6", "5", "0"])
+  func `packets without a meaning have a rate`(packet: String) throws {
+    let bench = try SessionBench()
+    let body = [String](repeating: packet, count: 40).joined(separator: "\u{1e}")
+    #expect(bench.post(body) == "ok")
+    bench.wait(2_000)
+    #expect(bench.post(body) == "ok")
+    #expect(bench.post(packet) == "refused 3" && bench.session.closeReason == .tooMany)
+  }
 }
 
 @Suite struct EngineIOHeartbeatTests {
@@ -364,5 +380,21 @@ import Testing
     first.close(.client)
     #expect(sessions.openCount == 1 && sessions.open(on: loop) != nil)
     #expect(sessions.all.count == 3)
+  }
+
+  @Test func `sessions that have not signed in have a bound of their own`() throws {
+    var settings = EngineIOSettings()
+    settings.mostStrangers = 1
+    let (loop, numbers) = (EmbeddedEventLoop(), Counter())
+    let sessions = EngineIOSessions(settings: settings) { numbers.next() }
+    let first = try #require(sessions.open(on: loop))
+    #expect(sessions.open(on: loop) == nil && !sessions.hasRoom)
+    first.signedIn()
+    first.signedIn()
+    let second = try #require(sessions.open(on: loop))
+    first.close(.client)
+    #expect(sessions.open(on: loop) == nil && sessions.openCount == 1)
+    second.close(.client)
+    #expect(sessions.open(on: loop) != nil)
   }
 }
