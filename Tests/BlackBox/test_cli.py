@@ -340,6 +340,31 @@ def test_live_wait_shows_progress(server, cli, api, kind):
     assert got and got[0].code == 0 and dispatch["taskId"] in got[0].output + got[0].errors
 
 
+@pytest.mark.parametrize("how", ["submit --wait", "tasks watch", "submit --bulk --wait"])
+def test_who_waits_for_a_task_outlasts_a_restart(new_server, kind, tmp_path, how):
+    server = new_server()
+    agent = PullAgent.register(server, [kind])
+    cli, got = CommandLine(server), []
+    if how == "tasks watch":
+        arguments = ["tasks", "watch", server.api.submit(kind)]
+    elif how == "submit --wait":
+        arguments = ["submit", kind, "--wait"]
+    else:
+        (tmp_path / "bulk.jsonl").write_text(json.dumps({"type": kind}) + "\n")
+        arguments = ["submit", "--bulk", str(tmp_path / "bulk.jsonl"), "--wait"]
+    thread = threading.Thread(target=lambda: got.append(cli.run(*arguments)))
+    thread.start()
+    taken = agent.take()
+    server.terminate()
+    # As long as a start takes that repairs something; a single call gives up sooner.
+    thread.join(3)
+    assert thread.is_alive(), got
+    server.start()
+    agent.succeed(taken, {})
+    thread.join(40)
+    assert got and got[0].code == 0, got
+
+
 def test_all_tasks_are_watched_across_a_restart(new_server, kind):
     server = new_server()
     agent = PullAgent.register(server, [kind])

@@ -113,6 +113,19 @@ import Testing
     }
   }
 
+  @Test func `a server that sends signs of life only is not given up`() async throws {
+    let script = Script(
+      Self.stream("retry: 1\n\n"), Self.stream(":\n\n"), Self.stream(":\n\n"),
+      Self.stream(":\n\n"), Self.stream(Self.event(6, "queued")))
+    var options = OrreryClient.Options()
+    options.longestWait = .milliseconds(250)
+    try await LoopbackServer.serving({ _ in script.next() }) { server in
+      let client = try OrreryClient(url: server.url, token: nil, options: options)
+      var events = client.events(topics: ["tasks"]).makeAsyncIterator()
+      #expect(try await events.next()?.sequence == 6)
+    }
+  }
+
   @Test func `it is given up when nobody answers for long`() async throws {
     var options = OrreryClient.Options()
     options.longestWait = .milliseconds(300)

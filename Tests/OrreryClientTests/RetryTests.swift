@@ -116,6 +116,32 @@ import Testing
     }
   }
 
+  @Test(arguments: [Reply.hangUp, .problem(503, "store_unavailable"), .problem(502, "x")])
+  func `who waits for a task outlasts a restart`(away: Reply) async throws {
+    let script = Script(
+      away, away, away, away, away, away, away, away, away,
+      .json(#"{"id":"T","type":"t","state":"completed"}"#))
+    try await LoopbackServer.serving({ _ in script.next() }) { server in
+      let task = try await server.client().wait(for: "T")
+      #expect(task.state == .completed && server.seen.count == 10)
+    }
+  }
+
+  @Test(arguments: [
+    (Reply.problem(503, "store_unavailable"), "store_unavailable"),
+    (.problem(404, "not_found"), "not_found"), (.hangUp, "unreachable"),
+  ])
+  func `waiting ends in an error all the same`(reply: Reply, code: String) async throws {
+    let delays = Delays()
+    try await LoopbackServer.serving({ _ in reply }) { server in
+      let error = try await #require(throws: OrreryError.self) {
+        try await server.client(delays).wait(for: "T")
+      }
+      #expect(error.code.rawValue == code)
+      #expect(delays.all.isEmpty == (code == "not_found"))
+    }
+  }
+
   @Test(arguments: [
     "", "ftp://x", "127.0.0.1:3000", "http://", "http://u:p@h/", "http://h/?q", "http://h:0/",
   ])

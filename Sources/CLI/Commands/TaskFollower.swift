@@ -18,7 +18,7 @@ struct TaskFollower {
     var task: TaskSnapshot?
     for try await sign in signs(of: id) {
       if sign == .changed {
-        let now = try await client.task(id)
+        let now = try await client.patiently { try await client.task(id) }
         if now.json != task?.json { onChange(now) }
         task = now
       }

@@ -64,13 +64,12 @@ public struct LiveEvents: AsyncSequence, Sendable {
             let event = try await stream.next()
             source = .stream(stream)
             cursor = stream.cursor ?? cursor
-            if let event {
-              (failures, waited) = (0, 0)
-              return event
-            }
+            if let event { return event }
+            forgive(stream)
             try await pause(after: nil, asked: stream.retry)
           } catch let failure as TransportFailure {
             cursor = stream.cursor ?? cursor
+            forgive(stream)
             try await pause(after: failure.error(client), asked: stream.retry)
           }
         }
@@ -106,6 +105,11 @@ public struct LiveEvents: AsyncSequence, Sendable {
       return try client.outgoing(call)
     }
 
+    /// A server that sent something, were it only a sign of life, was there.
+    private mutating func forgive(_ stream: EventStream) {
+      if stream.hasBegun { (failures, waited) = (0, 0) }
+    }
+
     /// Waits before the next try; throws `error` once that took too long in sum.
     private mutating func pause(after error: OrreryError?, asked: Int64?) async throws {
       source = .none
@@ -128,6 +132,8 @@ private struct EventStream {
   private var parser = EventStreamParser()
   private var ready: ArraySlice<StreamMessage> = []
   private(set) var cursor: String?
+  /// Bytes have come.
+  private(set) var hasBegun = false
 
   init(_ stream: HTTPStream) { bytes = stream.makeAsyncIterator() }
 
@@ -141,6 +147,7 @@ private struct EventStream {
         return try LiveEvent(message)
       }
       guard let piece = try await bytes.next() else { return nil }
+      hasBegun = true
       do throws(EventStreamParser.TooLong) {
         ready = try parser.take(piece.readableBytesView)[...]
         if ready.isEmpty { cursor = parser.lastID ?? cursor }
@@ -164,7 +171,8 @@ private struct TaskPolling {
 
   mutating func next(_ client: OrreryClient) async throws -> LiveEvent {
     while true {
-      let task = try await client.poll(id, seconds: last == nil ? 0 : 1)
+      let seconds = last == nil ? 0 : 1
+      let task = try await client.patiently { try await client.poll(id, seconds: seconds) }
       guard task.json != last else { continue }
       last = task.json
       return try LiveEvent(task)

@@ -110,14 +110,16 @@ extension OrreryClient {
       TaskLogLine.init)
   }
 
-  /// Waits until the task has ended.
+  /// Waits until the task has ended. A server that is away, as in a restart, is waited for, too,
+  /// for up to `Options.longestWait`.
   ///
   /// - Parameter longest: nil waits for ever. When it is over, the task is returned as it then is.
   public func wait(for id: String, longest: Duration? = nil) async throws -> TaskSnapshot {
     let end = longest.map { clock.uptime().saturatingAdd($0.wholeMilliseconds) }
     while true {
       let left = end.map { max($0 - clock.uptime(), 0) } ?? 30_000
-      let task = try await poll(id, seconds: Int(min((left + 999) / 1_000, 30)))
+      let seconds = Int(min((left + 999) / 1_000, 30))
+      let task = try await patiently { try await poll(id, seconds: seconds) }
       if task.state.isEnd { return task }
       if let end, clock.uptime() >= end { return task }
     }
