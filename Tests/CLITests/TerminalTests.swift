@@ -56,6 +56,14 @@ import Testing
     #expect(IndentedJSON.lines(try JSONText("[]")) == ["[]"])
   }
 
+  @Test(arguments: [
+    (40.4, "40%"), (99.6, "100%"), (1e300, "100%"), (-1e300, "0%"), (.infinity, "100%"),
+    (.nan, "0%"),
+  ])
+  func `progress is shown whatever it says`(progress: Double, shown: String) {
+    #expect(Figure.percent(progress) == shown)
+  }
+
   @Test func `figures are short`() {
     #expect(Figure.bytes(999) == "999 B" && Figure.bytes(3_210_000) == "3.2 MB")
     #expect(Figure.span(45) == "45s" && Figure.span(7_300) == "2h" && Figure.span(-3) == "0s")

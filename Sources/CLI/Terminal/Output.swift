@@ -84,7 +84,7 @@ enum Figure {
   }
 
   static func percent(_ progress: Double?) -> String? {
-    progress.map { "\(Int($0.rounded()))%" }
+    progress.map { "\(Int(min(max(0, $0), 100).rounded()))%" }
   }
 
   static func number(_ value: Double?) -> String? {
