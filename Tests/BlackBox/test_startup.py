@@ -4,6 +4,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -38,6 +39,14 @@ def test_the_listening_line_appears_once_it_answers(new_server):
     server = new_server()
     assert server.connection().send("GET", "/readyz").status == 200
     assert any(f"listening on {server.url}" in line for line in [*server.output, *server.errors])
+
+
+def test_a_hangup_ends_nothing(new_server):
+    server = new_server()
+    for _ in range(2):
+        server.process.send_signal(signal.SIGHUP)
+        assert server.api.get("/api/tasks").status == 200
+    assert server.terminate()[0] == 0
 
 
 def test_a_used_port(new_server):

@@ -24,6 +24,7 @@ struct ControlPlane {
 
   /// Runs until SIGTERM or SIGINT, or until the store cannot be written any more.
   func run() async throws {
+    Self.outliveHangups()
     allowOpenFiles()
     let certificates = try openCertificates()
     let store = try openStore()
@@ -42,6 +43,13 @@ struct ControlPlane {
     logger.warning(
       "the system allows fewer open files than the limits of connections and sockets need",
       metadata: ["allowed": "\(files.soft)", "needed": "\(needed)"])
+  }
+
+  /// SIGHUP asks for the certificate to be read again, and would otherwise end a server that has
+  /// none or is about to start. A handler, since programs that are started would inherit that a
+  /// signal is ignored.
+  private static func outliveHangups() {
+    signal(SIGHUP) { _ in }
   }
 
   private func openCertificates() throws -> TLSCertificates? {
