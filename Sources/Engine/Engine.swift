@@ -17,6 +17,7 @@ package final class Engine: Service {
   /// Appended to with `core` held, so that events are in the order in which it learned.
   package let events: EventLog
   package let tracing: Tracing
+  let queueEnds = QueueEnds()
   let connector: any AgentConnector
   let logger: Logger
   let core: Mutex<Scheduler>
@@ -181,13 +182,17 @@ package final class Engine: Service {
   /// Something may be ready or free.
   func kick() { kicks.continuation.yield() }
 
-  func inBackground(_ job: @escaping Job) {
-    guard case .dropped = jobs.continuation.yield(job) else { return }
+  /// - Returns: whether it will run.
+  @discardableResult func inBackground(_ job: @escaping Job) -> Bool {
+    let outcome = jobs.continuation.yield(job)
+    if case .enqueued = outcome { return true }
+    guard case .dropped = outcome else { return false }
     droppedJobs.spend(now: world.uptime()) { unsaid in
       logger.warning(
         "too much waits to be told to agents; something was left out",
         metadata: ["unsaid": "\(unsaid)"])
     }
+    return false
   }
 }
 

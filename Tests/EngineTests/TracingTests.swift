@@ -115,6 +115,34 @@ import Testing
     }
   }
 
+  @Test func `a recorder that is full costs no look into the store`() async throws {
+    let spans = SpanRecorder()
+    try await EngineCase.run({ $0.spans = spans }) { test in
+      let (first, second) = (try await test.submit("nobody"), try await test.submit("nobody"))
+      try await test.engine.cancel(first)
+      var found: [Span] = []
+      try await test.until("the end in the queue is traced") {
+        found += spans.take()
+        return !found.isEmpty
+      }
+      for _ in 0..<SpanRecorder.most { spans.record(found[0]) }
+      let dropped = spans.dropped
+      try await test.engine.cancel(second)
+      #expect(spans.dropped == dropped + 1)
+    }
+  }
+
+  @Test func `ends in the queue are bounded and have one reader`() {
+    let ends = QueueEnds()
+    let request = EndRequest(
+      id: TaskID(rawValue: 1), state: .cancelled, now: Timestamp(milliseconds: 0))
+    for _ in 0..<QueueEnds.most { #expect(ends.add(request)) }
+    #expect(!ends.add(request))
+    #expect(ends.begin() && !ends.begin())
+    for _ in 0..<QueueEnds.most { #expect(ends.next() != nil) }
+    #expect(ends.next() == nil && ends.begin())
+  }
+
   @Test func `what is not sampled is not recorded`() async throws {
     let spans = SpanRecorder()
     try await EngineCase.run({ $0.spans = spans }) { test in

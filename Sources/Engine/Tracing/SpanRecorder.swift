@@ -39,6 +39,9 @@ package final class SpanRecorder: Sendable {
     if isFull { signal.yield() }
   }
 
+  /// A span would not be dropped now.
+  package var hasRoom: Bool { state.withLock { $0.waiting.count < Self.most } }
+
   /// Takes the oldest spans out, a batch at most.
   package func take() -> [Span] {
     state.withLock { state in

@@ -51,25 +51,41 @@ extension Engine {
     spans.record(taskSpan(task, request.state, failure: failure, now: request.now))
   }
 
-  /// A task that ended before an attempt began: its trace is in the store only.
+  /// Tasks that ended before an attempt began: their traces are in the store only. However many
+  /// there are, they take one place among the jobs, and are left out where spans would be, too.
   func traceEndInQueue(_ request: EndRequest) {
-    guard let spans = tracing.spans else { return }
-    inBackground {
-      do {
-        guard let record = try await self.store.task(request.id) else { return }
-        let context = self.tracing.task(record.id, in: record.trace)
-        guard context.isSampled else { return }
-        spans.record(
-          Self.taskSpan(
-            record.id, record.demand.type, context, parent: record.trace?.spanID, record.state,
-            attempts: record.attempt,
-            failure: record.state == .failed ? Lapsed.deadline : nil, now: request.now))
-      } catch {
-        self.logger.debug(
+    guard let spans = tracing.spans, spans.sampler.samplesAny else { return }
+    guard spans.hasRoom, queueEnds.add(request) else { return spans.drop(1) }
+    guard queueEnds.begin() else { return }
+    if !inBackground({ await self.traceEndsInQueue(spans) }) { queueEnds.pause() }
+  }
+
+  private func traceEndsInQueue(_ spans: SpanRecorder) async {
+    while let request = queueEnds.next() {
+      guard spans.hasRoom else {
+        spans.drop(1)
+        continue
+      }
+      do throws(StoreError) { try await traceEndInQueue(request, spans) } catch {
+        spans.drop(1)
+        logger.debug(
           "the end of a task was not traced",
           metadata: ["taskId": "\(request.id)", "error": "\(error)"])
       }
     }
+  }
+
+  private func traceEndInQueue(
+    _ request: EndRequest, _ spans: SpanRecorder
+  ) async throws(StoreError) {
+    guard let record = try await store.task(request.id) else { return }
+    let context = tracing.task(record.id, in: record.trace)
+    guard context.isSampled else { return }
+    spans.record(
+      Self.taskSpan(
+        record.id, record.demand.type, context, parent: record.trace?.spanID, record.state,
+        attempts: record.attempt,
+        failure: record.state == .failed ? Lapsed.deadline : nil, now: request.now))
   }
 
   private func isTraced(_ task: RunningTask) -> Bool {

@@ -22,6 +22,9 @@ package struct TraceSampler: Sendable, Hashable {
     self.followsParent = followsParent
   }
 
+  /// False if no trace is, whatever its caller decided.
+  package var samplesAny: Bool { followsParent || root != .never && root != .ratio(0) }
+
   /// - Parameter parent: What the caller decided; nil if the trace begins here.
   package func isSampled(_ trace: TraceID, parent: Bool?) -> Bool {
     if followsParent, let parent { return parent }
