@@ -14,6 +14,7 @@ import pytest
 
 from harness.cli import CommandLine
 from harness.wait import eventually
+from websockets.sync.client import connect as connect_socket
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 
@@ -61,8 +62,9 @@ def connect(server, ca, **settings):
     return context.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
-def ask(connection, path="/healthz"):
-    connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+def ask(connection, path="/healthz", fields=""):
+    head = f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n"
+    connection.sendall(head.encode())
     answer = b""
     while more := connection.recv(65536):
         answer += more
@@ -133,6 +135,53 @@ def _subject(server):
                 ["openssl", "x509", "-inform", "der", "-noout", "-subject", "-nameopt", "multiline"],
                 input=connection.getpeercert(True), check=True, capture_output=True)  # fmt: skip
             return name.stdout.decode().split("=")[-1].strip()
+
+
+def test_who_does_not_shake_hands_is_closed(server, pair):
+    # Neither silence nor half a greeting keeps a connection for longer than the deadline.
+    address = ("127.0.0.1", server.port)
+    with (
+        socket.create_connection(address, timeout=30) as silent,
+        socket.create_connection(address, timeout=30) as slow,
+    ):
+        slow.sendall(b"\x16\x03\x01\x02\x00\x01")
+        assert silent.recv(1) == slow.recv(1) == b"", "the server closes them"
+    assert b'limits_hit_total{limit="handshake"} 2\n' in metrics(server, pair[0])
+
+
+def test_websockets_over_tls(server, pair):
+    context = ssl.create_default_context(cafile=str(pair[0]))
+    headers = {"Authorization": f"Bearer {server.admin}"}
+    address = f"wss://127.0.0.1:{server.port}/ws"
+    with connect_socket(address, ssl=context, additional_headers=headers) as watcher:
+        assert json.loads(watcher.recv(timeout=10))["t"] == "hello"
+        watcher.send(json.dumps({"type": "sub", "topics": ["overview"]}))
+        seen = set()
+        while not {"subscribed", "overview"} <= seen:
+            message = json.loads(watcher.recv(timeout=10))
+            seen |= {message["t"], *(event["k"] for event in message.get("ev", []))}
+    watching = b'websocket_connections{kind="websocket"} 0\n'
+    eventually(lambda: watching in metrics(server, pair[0]), 10, what="the end of the socket")
+
+
+def metrics(server, ca):
+    with connect(server, ca) as connection:
+        return ask(connection, "/metrics", f"authorization: Bearer {server.admin}\r\n")
+
+
+def test_event_streams_over_tls(server, pair):
+    curl = subprocess.Popen(
+        ["curl", "-sSN", "--max-time", "30", "--cacert", pair[0], "-H", "@-",
+         f"https://127.0.0.1:{server.port}/events?topic=overview"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    try:
+        curl.stdin.write(f"Authorization: Bearer {server.admin}\n".encode())
+        curl.stdin.close()
+        assert any(line == b"event: overview\n" for line in curl.stdout), "the stream ended"
+    finally:
+        curl.kill()
+        curl.wait()
+        curl.stdout.close()
 
 
 def test_it_starts_beyond_loopback(new_server, pair):
