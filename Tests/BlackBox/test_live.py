@@ -170,10 +170,12 @@ def test_log_lines_of_one_task(server, api, kind):
         agent.succeed(dispatch)
 
 
-def test_leaving_a_topic(server, api, kind):
+@pytest.mark.parametrize("short, long", [("sub", "unsub"), ("subscribe", "unsubscribe")])
+def test_leaving_a_topic(server, api, kind, short, long):
     with Watcher.open(server) as watcher:
-        watcher.subscribe("tasks", "agents")
-        watcher.send(type="unsub", topics=["tasks"])
+        watcher.send(type=short, topics=["tasks", "agents"])
+        assert watcher.expect("subscribed")["topics"] == ["agents", "tasks"]
+        watcher.send(type=long, topics=["tasks"])
         assert watcher.expect("subscribed")["topics"] == ["agents"]
         task = run_task(server, api, kind)
         watcher.subscribe(f"task:{task}")
