@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # The rules of Socket.IO 5 at /socket.io/, and the events of real tasks, packet by packet.
 
+import contextlib
 import json
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from harness.engineio import Line, Poller
 from harness.pull_agent import PullAgent
@@ -186,7 +188,8 @@ def test_names_of_any_kind_are_events(server, line):
 
 def test_who_talks_too_much_is_closed(server, line):
     line.connect(server.admin)
-    line.say(*['42["x"]'] * 60)
+    with contextlib.suppress(ConnectionClosed):  # it may be closed before all is said
+        line.say(*['42["x"]'] * 60)
     assert line.closed() == 1008
 
 
