@@ -17,7 +17,8 @@ enum WebSocketMessage {
     let name = try Self.name(fields)
     switch name {
     case "auth": self = .auth(token: try fields.string("token", bytes: 0...Self.longestToken))
-    case "sub", "subscribe": self = .subscribe(try Self.topics(fields), since: try Self.since(fields))
+    case "sub", "subscribe":
+      self = .subscribe(try Self.topics(fields), since: try Self.since(fields))
     case "unsub", "unsubscribe": self = .unsubscribe(try Self.topics(fields))
     case "ping": self = .ping
     default:
